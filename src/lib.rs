@@ -1,0 +1,7 @@
+//! `paramd` resolves the parameters of pipeline runs and keeps their secrets
+//! secret.
+//!
+//! request → principal → permission → plan → bind → evaluate → validate →
+//! seal + store + audit → context → reveal → complete
+
+pub mod proto;
