@@ -4,4 +4,8 @@
 //! request → principal → permission → plan → bind → evaluate → validate →
 //! seal + store + audit → context → reveal → complete
 
+pub mod name;
 pub mod proto;
+pub mod provenance;
+pub mod secret;
+pub mod value;
