@@ -4,8 +4,10 @@
 //! request → principal → permission → plan → bind → evaluate → validate →
 //! seal + store + audit → context → reveal → complete
 
+pub mod credential;
 pub mod name;
 pub mod proto;
 pub mod provenance;
 pub mod secret;
 pub mod value;
+pub mod yaml;
