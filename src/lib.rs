@@ -8,6 +8,7 @@ pub mod credential;
 pub mod name;
 pub mod proto;
 pub mod provenance;
+pub mod schema;
 pub mod secret;
 pub mod value;
 pub mod yaml;
