@@ -11,5 +11,6 @@ pub mod proto;
 pub mod provenance;
 pub mod schema;
 pub mod secret;
+pub mod source;
 pub mod value;
 pub mod yaml;

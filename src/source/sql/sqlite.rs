@@ -1,0 +1,205 @@
+//! SQLite as a source: one file, opened to be read, one statement at a time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::ffi::ErrorCode;
+use rusqlite::hooks::{AuthAction, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::{Value as Cell, ValueRef};
+use rusqlite::{Connection, OpenFlags, Statement};
+
+use crate::source::{Answer, Cause, Pending, Raw, Read, Source, SourceError};
+use crate::value::{MAX_VALUE_BYTES, Value, json};
+
+/// What one query may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long it may run.
+    pub(super) time: Duration,
+    /// How many rows it may give.
+    pub(super) rows: usize,
+}
+
+/// A database file.
+#[derive(Debug, Clone)]
+pub(super) struct Sqlite {
+    file: PathBuf,
+    limits: Limits,
+}
+
+impl Sqlite {
+    /// Names the file; it is opened when it is read.
+    pub(super) fn new(file: PathBuf, limits: Limits) -> Self {
+        Self { file, limits }
+    }
+}
+
+impl Source for Sqlite {
+    fn read<'a>(&'a self, read: &'a Read) -> Pending<'a, Result<Answer, SourceError>> {
+        let source = self.clone();
+        let read = read.clone();
+        Box::pin(async move {
+            // The thread can't be taken back, so whoever stops waiting stops the query.
+            let abandoned = Abandoned(Arc::new(AtomicBool::new(false)));
+            let stop = Arc::clone(&abandoned.0);
+            let asking = tokio::task::spawn_blocking(move || ask(&source, &read, stop));
+            let raw = asking.await.map_err(|_| Cause::ServerError)??;
+            Ok(Answer::Found { raw, version: None })
+        })
+    }
+}
+
+struct Abandoned(Arc<AtomicBool>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ask(source: &Sqlite, read: &Read, stop: Arc<AtomicBool>) -> Result<Raw, SourceError> {
+    let text = read.query.as_deref().ok_or(Cause::BadAnswer)?;
+    let connection = open(source, stop).map_err(|error| cause(&error))?;
+    let mut statement = connection.prepare(text).map_err(|error| cause(&error))?;
+    if !statement.readonly() {
+        return Err(Cause::Refused.into());
+    }
+    if statement.column_count() == 0 {
+        return Err(Cause::BadAnswer.into());
+    }
+    bind(&mut statement, &read.binds)?;
+    collect(&mut statement, source.limits.rows)
+}
+
+/// A fresh connection for each query: nothing of one is left for the next.
+fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&source.file, flags)?;
+    connection.busy_timeout(source.limits.time)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_LENGTH)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
+    // A misspelt column in double quotes is an error, not a text.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    let end = Instant::now() + source.limits.time;
+    let over = move || stop.load(Ordering::Relaxed) || Instant::now() >= end;
+    connection.progress_handler(1_000, Some(over))?;
+    connection.authorizer(Some(|context: rusqlite::hooks::AuthContext<'_>| {
+        match context.action {
+            AuthAction::Select
+            | AuthAction::Read { .. }
+            | AuthAction::Function { .. }
+            | AuthAction::Recursive => Authorization::Allow,
+            _ => Authorization::Deny,
+        }
+    }))?;
+    Ok(connection)
+}
+
+/// No cell, and nothing on the way to one, is longer; a row's overhead fits too.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "2 MiB")]
+const MAX_LENGTH: i32 = 2 * MAX_VALUE_BYTES as i32;
+
+/// Binds by name, and counts again: what is bound is what the database found.
+fn bind(statement: &mut Statement<'_>, binds: &[(String, Value)]) -> Result<(), SourceError> {
+    if statement.parameter_count() != binds.len() {
+        return Err(Cause::BadAnswer.into());
+    }
+    for (name, value) in binds {
+        let index =
+            statement.parameter_index(&format!(":{name}")).map_err(|error| cause(&error))?;
+        let index = index.ok_or(Cause::BadAnswer)?;
+        statement.raw_bind_parameter(index, stored(value)).map_err(|error| cause(&error))?;
+    }
+    Ok(())
+}
+
+/// A value as SQLite has it, and as a cell is read back: a boolean as 0 or 1,
+/// arrays and objects as their JSON text (what `json_each` takes).
+fn stored(value: &Value) -> Cell {
+    match value {
+        Value::Null => Cell::Null,
+        Value::Bool(flag) => Cell::Integer(i64::from(*flag)),
+        Value::Integer(number) => Cell::Integer(*number),
+        Value::Number(number) => Cell::Real(*number),
+        Value::String(text) => Cell::Text(text.clone()),
+        Value::Bytes(bytes) => Cell::Blob(bytes.clone()),
+        Value::List(_) | Value::Map(_) => Cell::Text(json::to_json(value)),
+    }
+}
+
+fn collect(statement: &mut Statement<'_>, limit: usize) -> Result<Raw, SourceError> {
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut answer = Raw::Rows { columns, rows: Vec::new() };
+    let Raw::Rows { columns, rows: taken } = &mut answer else {
+        return Err(Cause::BadAnswer.into());
+    };
+    let mut budget = MAX_VALUE_BYTES;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(|error| cause(&error))? {
+        if taken.len() == limit {
+            return Err(Cause::TooLarge.into());
+        }
+        taken.push(Vec::with_capacity(columns.len()));
+        for index in 0..columns.len() {
+            let cell = row.get_ref(index).map_err(|error| cause(&error))?;
+            budget = budget.checked_sub(size(cell)).ok_or(Cause::TooLarge)?;
+            let value = value(cell)?;
+            // The last row is the one that was just begun.
+            taken.last_mut().ok_or(Cause::BadAnswer)?.push(value);
+        }
+    }
+    Ok(answer)
+}
+
+fn size(cell: ValueRef<'_>) -> usize {
+    match cell {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len() + 1,
+        _ => 8,
+    }
+}
+
+fn value(cell: ValueRef<'_>) -> Result<Value, SourceError> {
+    match cell {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(number) => Ok(Value::Integer(number)),
+        ValueRef::Real(number) if number.is_finite() => Ok(Value::Number(number)),
+        ValueRef::Real(_) => Err(Cause::BadAnswer.into()),
+        ValueRef::Text(text) => {
+            let text = std::str::from_utf8(text).map_err(|_| Cause::BadAnswer)?;
+            Ok(Value::String(text.to_owned()))
+        }
+        ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+    }
+}
+
+/// The library's own words may quote a value, so only the code counts.
+fn cause(error: &rusqlite::Error) -> Cause {
+    let (rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. }) =
+        error
+    else {
+        return Cause::BadAnswer;
+    };
+    match error.code {
+        ErrorCode::CannotOpen => Cause::Unreachable,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Cause::NotReady,
+        ErrorCode::OperationInterrupted => Cause::Timeout,
+        ErrorCode::TooBig => Cause::TooLarge,
+        ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::AuthorizationForStatementDenied => Cause::Refused,
+        ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory | ErrorCode::DiskFull => {
+            Cause::ServerError
+        }
+        _ => Cause::BadAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests;

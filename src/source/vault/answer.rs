@@ -1,0 +1,146 @@
+//! What Vault's answers mean. It says 404 to four different things.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroize as _;
+
+use super::client::Reply;
+use crate::source::{Answer, Cause, Raw, SourceError};
+use crate::value::{Value, json};
+
+/// What a read of a KV secret came to.
+pub(super) enum Outcome {
+    /// An answer about the secret.
+    Answered(Answer),
+    /// 403: the token is dead, or the policy says no.
+    Forbidden,
+}
+
+/// Reads the reply to a read of KV version 2.
+pub(super) fn kv2(reply: &Reply) -> Result<Outcome, SourceError> {
+    match reply.status {
+        200 => found(fields(reply)?).map(Outcome::Answered),
+        403 => Ok(Outcome::Forbidden),
+        404 => absent(fields(reply)?).map(Outcome::Answered),
+        _ => Err(failure(reply)),
+    }
+}
+
+/// Whether a mount is what `mounts` says, where the reply to a question about it
+/// tells: a version 1 also answers 404 to a read of version 2.
+pub(super) fn is_kv2(reply: &Reply) -> Option<bool> {
+    if reply.status != 200 {
+        return None;
+    }
+    let Some(Value::Map(mut data)) = fields(reply).ok()?.remove("data") else { return None };
+    let engine = data.remove("type")?;
+    let version = match data.remove("options") {
+        Some(Value::Map(mut options)) => options.remove("version"),
+        _ => None,
+    };
+    let text = |text: &str| Value::String(text.to_owned());
+    Some(engine == text("kv") && version == Some(text("2")))
+}
+
+/// Takes the token out of the reply to a login.
+pub(super) fn token(reply: &Reply) -> Result<String, SourceError> {
+    match reply.status {
+        200 => {}
+        400 | 401 | 403 | 404 => return Err(Cause::LoginFailed.into()),
+        _ => return Err(failure(reply)),
+    }
+    let mut fields = fields(reply)?;
+    match fields.remove("auth") {
+        Some(Value::Map(mut auth)) => match auth.remove("client_token") {
+            Some(Value::String(token)) => Ok(token),
+            _ => Err(Cause::BadAnswer.into()),
+        },
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+/// What a status means that says nothing about the secret.
+pub(super) fn failure(reply: &Reply) -> SourceError {
+    let cause = match reply.status {
+        // A standby's redirect names the active server; it isn't followed.
+        307 | 472 | 473 | 503 => Cause::NotReady,
+        401 | 403 => Cause::Refused,
+        412 | 429 => Cause::RateLimited,
+        500.. => Cause::ServerError,
+        _ => Cause::BadAnswer,
+    };
+    SourceError { cause, retry_after: reply.retry_after }
+}
+
+/// The parts of an answer that matter, wiped when they go.
+struct Parts(BTreeMap<String, Value>);
+
+impl Parts {
+    fn remove(&mut self, key: &str) -> Option<Value> {
+        self.0.remove(key)
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        Value::Map(std::mem::take(&mut self.0)).zeroize();
+    }
+}
+
+fn fields(reply: &Reply) -> Result<Parts, SourceError> {
+    if reply.body.len() > crate::value::MAX_VALUE_BYTES {
+        return Err(Cause::TooLarge.into());
+    }
+    match json::from_json(&reply.body) {
+        Ok(Value::Map(fields)) => Ok(Parts(fields)),
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+/// `data.data` is the secret, and `data.metadata.version` what was read.
+fn found(mut parts: Parts) -> Result<Answer, SourceError> {
+    let Some(Value::Map(mut data)) = parts.remove("data") else {
+        return Err(Cause::BadAnswer.into());
+    };
+    let version = match data.get("metadata") {
+        Some(Value::Map(metadata)) => match metadata.get("version") {
+            Some(Value::Integer(version)) => version.to_string(),
+            _ => return Err(Cause::BadAnswer.into()),
+        },
+        _ => return Err(Cause::BadAnswer.into()),
+    };
+    match data.remove("data") {
+        Some(secret @ Value::Map(_)) => {
+            Ok(Answer::Found { raw: Raw::Value(secret), version: Some(version) })
+        }
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+/// 404: never was, deleted or destroyed, or a mistake of configuration.
+fn absent(mut parts: Parts) -> Result<Answer, SourceError> {
+    if let Some(Value::Map(data)) = parts.remove("data") {
+        return match data.get("metadata") {
+            Some(Value::Map(metadata)) if is_gone(metadata) => Ok(Answer::Gone),
+            _ => Err(Cause::BadAnswer.into()),
+        };
+    }
+    match parts.remove("errors") {
+        Some(Value::List(errors)) if errors.is_empty() => Ok(Answer::Missing),
+        Some(Value::List(errors)) if errors.iter().any(is_no_mount) => {
+            Err(Cause::NoSuchMount.into())
+        }
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+fn is_gone(metadata: &BTreeMap<String, Value>) -> bool {
+    let deleted = matches!(
+        metadata.get("deletion_time"), Some(Value::String(time)) if !time.is_empty()
+    );
+    deleted || metadata.get("destroyed") == Some(&Value::Bool(true))
+}
+
+fn is_no_mount(error: &Value) -> bool {
+    matches!(error, Value::String(text) if text.starts_with("no handler for route"))
+}

@@ -1,0 +1,169 @@
+//! What `paramd.yaml` says of a Vault.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::client::{Api, Trust};
+use super::login::{Login, Store};
+use super::{MOUNT, check_path};
+use crate::credential::Credential;
+use crate::source::{ConnectError, Environment, Read, Settings, Source};
+use crate::yaml::diagnostic::Problems;
+use crate::yaml::fields::{Fields, duration, mapping, text};
+use crate::yaml::{Node, Spanned};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_MOUNTS: usize = 100;
+
+/// A Vault as `paramd.yaml` describes it. It knows where credentials are, and
+/// none of them.
+#[derive(Debug)]
+pub(super) struct VaultSettings {
+    /// Scheme, host and port.
+    pub(super) address: Url,
+    /// The one CA to trust; none: the system's.
+    pub(super) ca: Option<PathBuf>,
+    /// The mounts that may be asked, all of KV version 2.
+    pub(super) mounts: BTreeSet<String>,
+    /// How to log in.
+    pub(super) login: Login,
+    /// For each request: to connect, and in total.
+    pub(super) timeout: Duration,
+}
+
+impl Settings for VaultSettings {
+    fn connect(&self, environment: &Environment) -> Result<Arc<dyn Source>, ConnectError> {
+        let trust = match &self.ca {
+            None => Trust::System,
+            Some(file) => Trust::Only(std::fs::read(file).map_err(|error| {
+                let kind = error.kind();
+                ConnectError(format!("the CA file `{}` can't be read: {kind}", file.display()))
+            })?),
+        };
+        let api = Api::new(&self.address, trust, self.timeout)?;
+        let store = Store::new(api, self.login.clone(), self.mounts.clone(), environment.clone());
+        Ok(Arc::new(store))
+    }
+
+    fn refuses(&self, read: &Read) -> Option<&'static str> {
+        let mount = read.address.get(MOUNT)?;
+        let listed = self.mounts.contains(mount);
+        (!listed).then_some("the source doesn't list this mount under `mounts`")
+    }
+}
+
+/// Reads what is under `vault:`.
+pub(super) fn read(node: &Node, base: &Path, problems: &mut Problems) -> Option<VaultSettings> {
+    let before = problems.list.len();
+    let mut fields = Fields::of(node, "a `vault` source", problems)?;
+    let address = fields.required("address");
+    let ca = fields.optional("ca");
+    let mounts = fields.required("mounts");
+    let auth = fields.required("auth");
+    let timeout = fields.optional("timeout");
+    refuse_namespace(&mut fields, problems);
+    fields.finish(problems);
+    let address = address
+        .and_then(|node| text(node, "address", problems))
+        .and_then(|text| read_address(&text, problems));
+    let ca = ca.and_then(|node| text(node, "ca", problems)).map(|path| base.join(path.value));
+    let mounts = mounts.and_then(|node| read_mounts(node, problems));
+    let login = auth.and_then(|node| read_auth(node, base, problems));
+    let timeout = timeout.and_then(|node| duration(node, "timeout", problems));
+    (problems.list.len() == before).then_some(())?;
+    Some(VaultSettings {
+        address: address?,
+        ca,
+        mounts: mounts?,
+        login: login?,
+        timeout: timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value),
+    })
+}
+
+fn refuse_namespace(fields: &mut Fields<'_>, problems: &mut Problems) {
+    if let Some(node) = fields.optional("namespace") {
+        problems.error("not_yet", &node.place, "this release doesn't know Vault's namespaces");
+    }
+}
+
+fn read_address(text: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
+    let problem = match Url::parse(&text.value) {
+        Err(_) => "`address` isn't a URL",
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => "`address` must be `https://…`",
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "`address` must have no user and no password"
+        }
+        Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            "`address` is a scheme, a host and a port, and nothing after them"
+        }
+        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+            "`http://` is for this machine alone: what Vault answers would cross the network in plain"
+        }
+        Ok(url) => return Some(url),
+    };
+    problems
+        .error("invalid_address", &text.place, problem)
+        .sensitive()
+        .help("such as `https://vault.example:8200`");
+    None
+}
+
+/// Whether the host is this machine, whatever a name server says.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn read_mounts(node: &Node, problems: &mut Problems) -> Option<BTreeSet<String>> {
+    let mut mounts = BTreeSet::new();
+    for entry in mapping(node, "mounts", MAX_MOUNTS, problems)? {
+        if let Err(problem) = check_path(&entry.key.value) {
+            problems.error("invalid_mount", &entry.key.place, problem).sensitive();
+        }
+        let Some(engine) = text(&entry.value, "mounts", problems) else { continue };
+        let problem = match engine.value.as_str() {
+            "kv-v2" => {
+                mounts.insert(entry.key.value.clone());
+                continue;
+            }
+            "kv-v1" => "this release reads KV version 2 only; version 1 comes later",
+            _ => "the engine of a mount is `kv-v2`",
+        };
+        problems.error("invalid_engine", &engine.place, problem).sensitive();
+    }
+    if mounts.is_empty() {
+        problems.error("no_mounts", &node.place, "`mounts` names no mount that can be read");
+    }
+    Some(mounts)
+}
+
+fn read_auth(node: &Node, base: &Path, problems: &mut Problems) -> Option<Login> {
+    let mut fields = Fields::of(node, "`auth` of a `vault` source", problems)?;
+    let token = fields.optional("token");
+    let approle = fields.optional("approle");
+    fields.finish(problems);
+    match (token, approle) {
+        (Some(token), None) => Some(Login::Token(Credential::read_node(token, base, problems)?)),
+        (None, Some(approle)) => {
+            let mut fields = Fields::of(approle, "`approle`", problems)?;
+            let role_id = fields.required("role_id");
+            let secret_id = fields.required("secret_id");
+            fields.finish(problems);
+            let role_id = Credential::read_node(role_id?, base, problems);
+            let secret_id = Credential::read_node(secret_id?, base, problems);
+            Some(Login::AppRole { role_id: role_id?, secret_id: secret_id? })
+        }
+        _ => {
+            problems
+                .error("invalid_auth", &node.place, "`auth` needs one of `token` and `approle`")
+                .help("such as `auth: { token: { file: vault-token } }`");
+            None
+        }
+    }
+}
