@@ -5,6 +5,7 @@
 //! seal + store + audit → context → reveal → complete
 
 pub mod credential;
+pub mod definition;
 pub mod expression;
 pub mod name;
 pub mod proto;

@@ -1,0 +1,178 @@
+//! A whole configuration directory.
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aws_lc_rs::digest;
+
+use super::grant::Known;
+use super::{LayerFile, PipelineDefinition, ServerSettings, layer, pipeline, settings};
+use crate::name::{EnvironmentName, PipelineName};
+use crate::yaml::diagnostic::{Files, Problems};
+use crate::yaml::{FileId, Node, Place};
+use files::{FileText, Found};
+
+/// All that is in force together.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The SHA-256 of all its files, 64 lower-case hex digits.
+    pub sha256: String,
+    /// `paramd.yaml`.
+    pub settings: ServerSettings,
+    /// `pipelines/*.yaml`. One whose file has problems is left out, so that what
+    /// is here can be checked further.
+    pub pipelines: BTreeMap<PipelineName, PipelineDefinition>,
+    /// `global.yaml`.
+    pub global: Option<LayerFile>,
+    /// `environments/*.yaml`.
+    pub environments: BTreeMap<EnvironmentName, LayerFile>,
+    /// `policies/*.cedar`, in the order of their names.
+    pub policies: Vec<PolicyFile>,
+}
+
+/// A file of policies.
+#[derive(Debug, Clone)]
+pub struct PolicyFile {
+    /// The file.
+    pub file: FileId,
+    /// Its name below `policies/`, without `.cedar`.
+    pub name: String,
+    /// Its text.
+    pub text: std::sync::Arc<str>,
+}
+
+/// Reads a configuration directory: all files, all problems. `None` where a
+/// problem leaves no bundle that later checks could work on.
+pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems) -> Option<Bundle> {
+    let found = Found::list(directory, files, problems)?;
+    let known = found.known();
+    let mut reader = Reader { known, files, problems, hash: Hash::new() };
+    let mut bundle = BundleParts::default();
+    for (name, path) in &found.environments {
+        let read = reader.layer(path, Some(name.clone()));
+        bundle.environments.extend(read.map(|layer| (name.clone(), layer)));
+    }
+    bundle.global = found.global.as_ref().and_then(|path| reader.layer(path, None));
+    let settings = found.settings.as_ref().and_then(|path| reader.settings(path, directory));
+    for (name, path) in &found.pipelines {
+        let read = reader.pipeline(path, name);
+        bundle.pipelines.extend(read.map(|pipeline| (name.clone(), pipeline)));
+    }
+    for (name, path) in &found.policies {
+        bundle.policies.extend(reader.policy(path, name));
+    }
+    let sha256 = reader.hash.finish();
+    let settings = settings?;
+    check_lifetimes(&bundle.pipelines, &settings, problems);
+    Some(Bundle {
+        sha256,
+        settings,
+        pipelines: bundle.pipelines,
+        global: bundle.global,
+        environments: bundle.environments,
+        policies: bundle.policies,
+    })
+}
+
+#[derive(Default)]
+struct BundleParts {
+    pipelines: BTreeMap<PipelineName, PipelineDefinition>,
+    global: Option<LayerFile>,
+    environments: BTreeMap<EnvironmentName, LayerFile>,
+    policies: Vec<PolicyFile>,
+}
+
+struct Reader<'a> {
+    known: Known,
+    files: &'a mut Files,
+    problems: &'a mut Problems,
+    hash: Hash,
+}
+
+impl Reader<'_> {
+    fn text(&mut self, path: &files::FilePath) -> Option<FileText> {
+        let read = path.read(self.files, self.problems)?;
+        self.hash.file(&path.below, &read.text);
+        Some(read)
+    }
+
+    fn tree(&mut self, path: &files::FilePath) -> Option<(FileId, Node)> {
+        let read = self.text(path)?;
+        let node = crate::yaml::parse(read.file, &read.text, self.problems)?;
+        Some((read.file, node))
+    }
+
+    fn settings(&mut self, path: &files::FilePath, base: &Path) -> Option<ServerSettings> {
+        let before = self.problems.errors();
+        let (_, node) = self.tree(path)?;
+        let read = settings::read(&node, base, &self.known, self.problems);
+        read.filter(|_| self.problems.errors() == before)
+    }
+
+    fn layer(
+        &mut self,
+        path: &files::FilePath,
+        environment: Option<EnvironmentName>,
+    ) -> Option<LayerFile> {
+        let (file, node) = self.tree(path)?;
+        layer::read(file, environment, &self.known.pipelines, &node, self.problems)
+    }
+
+    fn pipeline(
+        &mut self,
+        path: &files::FilePath,
+        name: &PipelineName,
+    ) -> Option<PipelineDefinition> {
+        let before = self.problems.errors();
+        let (file, node) = self.tree(path)?;
+        let environments = &self.known.environments;
+        let read = pipeline::read(file, name, environments, &node, self.problems);
+        read.filter(|_| self.problems.errors() == before)
+    }
+
+    fn policy(&mut self, path: &files::FilePath, name: &str) -> Option<PolicyFile> {
+        let read = self.text(path)?;
+        Some(PolicyFile { file: read.file, name: name.to_owned(), text: read.text })
+    }
+}
+
+/// The bundle's name: its files' paths and contents, each after its length, so
+/// that no two bundles give the same bytes.
+struct Hash(digest::Context);
+
+impl Hash {
+    fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    fn file(&mut self, path: &str, text: &str) {
+        for part in [path, text] {
+            self.0.update(&(part.len() as u64).to_be_bytes());
+            self.0.update(part.as_bytes());
+        }
+    }
+
+    fn finish(self) -> String {
+        hex::encode(self.0.finish())
+    }
+}
+
+fn check_lifetimes(
+    pipelines: &BTreeMap<PipelineName, PipelineDefinition>,
+    settings: &ServerSettings,
+    problems: &mut Problems,
+) {
+    for lifetime in pipelines.values().filter_map(|pipeline| pipeline.lifetime.as_ref()) {
+        if lifetime.value > settings.maximum_lifetime {
+            let place: &Place = &lifetime.place;
+            problems
+                .error("lifetime_over_maximum", place, "longer than `paramd.yaml` allows")
+                .help("its key is `lifetime: { maximum: … }`");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! `paramd.yaml`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::name::{EnvironmentName, SourceName};
+use crate::provenance::SourceKind;
+use crate::source::Settings;
+use crate::yaml::Place;
+
+mod reader;
+
+pub(super) use reader::read;
+
+/// The daemon's own settings, checked.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The embedded store's file.
+    pub store: PathBuf,
+    /// The keys' files.
+    pub keys: KeyFiles,
+    /// How long a run stays open where its pipeline doesn't say.
+    pub default_lifetime: Duration,
+    /// The longest that a run may stay open.
+    pub maximum_lifetime: Duration,
+    /// The budget of a resolution.
+    pub resolve_timeout: Duration,
+    /// The sources with their grants.
+    pub sources: BTreeMap<SourceName, SourceEntry>,
+}
+
+/// A place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Where the keys are.
+#[derive(Debug, Clone)]
+pub struct KeyFiles {
+    /// Seals values in the store.
+    pub sealing: PathBuf,
+    /// Makes fingerprints.
+    pub fingerprints: PathBuf,
+    /// Hashes bearer tokens.
+    pub tokens: PathBuf,
+}
+
+/// A source of `paramd.yaml`.
+#[derive(Debug, Clone)]
+pub struct SourceEntry {
+    /// Its name.
+    pub name: SourceName,
+    /// Its kind.
+    pub kind: SourceKind,
+    /// What its kind made of its section.
+    pub settings: Arc<dyn Settings>,
+    /// Who may ask it for what.
+    pub grants: Vec<Grant>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// The operator's word on which pipelines may ask a source for what.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Globs of pipelines' names.
+    pub pipelines: Vec<String>,
+    /// Environments; none: all.
+    pub environments: Option<Vec<EnvironmentName>>,
+    /// Globs of canonical paths; none: all where the kind has no paths.
+    pub paths: Option<Vec<String>>,
+    /// Fields that need not be secret.
+    pub declassify: Vec<String>,
+    /// Where it is written.
+    pub place: Place,
+}

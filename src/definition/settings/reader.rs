@@ -1,0 +1,258 @@
+//! Reader of `paramd.yaml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{KeyFiles, Listen, ServerSettings, SourceEntry};
+use crate::definition::grant::{self, Known};
+use crate::name::SourceName;
+use crate::source::{Kind, registry};
+use crate::value::Value;
+use crate::yaml::diagnostic::Problems;
+use crate::yaml::fields::{self, Fields, listed};
+use crate::yaml::{Entry, Node, NodeKind, Scalar, Spanned};
+
+/// The most addresses to listen at.
+const MAX_LISTEN: usize = 16;
+/// The most sources.
+const MAX_SOURCES: usize = 1_000;
+/// The longest budget of a resolution.
+const MAX_RESOLVE_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Reads the settings from the file's tree; `base` is its directory. What isn't
+/// there has its default. Looks only at what is written: no file is opened.
+pub(in crate::definition) fn read(
+    node: &Node,
+    base: &Path,
+    known: &Known,
+    problems: &mut Problems,
+) -> Option<ServerSettings> {
+    let mut settings = defaults(base);
+    if matches!(&node.kind, NodeKind::Scalar(Scalar { value: Value::Null, .. })) {
+        return Some(settings);
+    }
+    let before = problems.errors();
+    let mut keys = Fields::of(node, "`paramd.yaml`", problems)?;
+    let listen = keys.optional("listen");
+    let tls = keys.entry("tls");
+    let store = keys.optional("store");
+    let key_files = keys.optional("keys");
+    let tokens = keys.optional("tokens");
+    let lifetime = keys.optional("lifetime");
+    let timeout = keys.optional("resolve_timeout");
+    let sources = keys.optional("sources");
+    keys.finish(problems);
+
+    if let Some(node) = listen {
+        settings.listen = read_listen(node, base, problems);
+    }
+    if let Some(entry) = tls {
+        problems
+            .error(
+                "not_served",
+                &entry.key.place,
+                "this version serves Unix sockets only, without TLS",
+            )
+            .help("take `tls` out");
+    }
+    if let Some(node) = store {
+        read_store(node, base, &mut settings.store, problems);
+    }
+    if let Some(node) = key_files {
+        read_keys(node, base, &mut settings.keys, problems);
+    }
+    // Bearer tokens come with other listeners; where they are may be said.
+    tokens.and_then(|node| path(node, "tokens", base, problems));
+    if let Some(node) = lifetime {
+        read_lifetime(node, &mut settings, problems);
+    }
+    if let Some(node) = timeout {
+        read_timeout(node, &mut settings, problems);
+    }
+    if let Some(node) = sources {
+        settings.sources = read_sources(node, base, known, problems);
+    }
+    (problems.errors() == before).then_some(settings)
+}
+
+fn defaults(base: &Path) -> ServerSettings {
+    ServerSettings {
+        listen: vec![Listen::Unix(base.join("run/paramd.sock"))],
+        store: base.join("state/paramd.db"),
+        keys: KeyFiles {
+            sealing: base.join("state/sealing.key"),
+            fingerprints: base.join("state/fingerprints.key"),
+            tokens: base.join("state/tokens.key"),
+        },
+        default_lifetime: Duration::from_secs(24 * 3_600),
+        maximum_lifetime: Duration::from_secs(7 * 24 * 3_600),
+        resolve_timeout: Duration::from_secs(30),
+        sources: BTreeMap::new(),
+    }
+}
+
+fn path(node: &Node, key: &str, base: &Path, problems: &mut Problems) -> Option<PathBuf> {
+    let text = fields::text(node, key, problems)?;
+    if text.value.is_empty() || text.value.len() > 4_096 || text.value.contains('\0') {
+        let message = format!("`{key}` must be a path");
+        problems.error("invalid_path", &text.place, message).sensitive();
+        return None;
+    }
+    Some(base.join(text.value))
+}
+
+fn read_listen(node: &Node, base: &Path, problems: &mut Problems) -> Vec<Listen> {
+    let found = fields::texts(node, "listen", MAX_LISTEN, problems);
+    if matches!(&node.kind, NodeKind::Sequence(items) if items.is_empty()) {
+        problems
+            .error("no_listener", &node.place, "a daemon that listens nowhere serves nobody")
+            .help("leave `listen` out for `unix:run/paramd.sock`");
+    }
+    let mut listen = Vec::new();
+    for address in found {
+        match address.value.strip_prefix("unix:") {
+            Some(socket) if !socket.is_empty() && !socket.contains('\0') => {
+                let found = Listen::Unix(base.join(socket));
+                if listen.contains(&found) {
+                    problems.error("duplicate_listener", &address.place, "this stands twice");
+                }
+                listen.push(found);
+            }
+            _ => {
+                problems
+                    .error("not_served", &address.place, "this version serves Unix sockets only")
+                    .sensitive()
+                    .help("write `unix:PATH`");
+            }
+        }
+    }
+    listen
+}
+
+fn read_store(node: &Node, base: &Path, store: &mut PathBuf, problems: &mut Problems) {
+    let Some(mut keys) = Fields::of(node, "`store`", problems) else { return };
+    let sqlite = keys.required("sqlite");
+    keys.finish(problems);
+    if let Some(found) = sqlite.and_then(|node| path(node, "sqlite", base, problems)) {
+        *store = found;
+    }
+}
+
+fn read_keys(node: &Node, base: &Path, files: &mut KeyFiles, problems: &mut Problems) {
+    let Some(mut keys) = Fields::of(node, "`keys`", problems) else { return };
+    let slots = [
+        ("sealing", &mut files.sealing),
+        ("fingerprints", &mut files.fingerprints),
+        ("tokens", &mut files.tokens),
+    ];
+    for (key, slot) in slots {
+        let node = keys.optional(key);
+        if let Some(found) = node.and_then(|node| path(node, key, base, problems)) {
+            *slot = found;
+        }
+    }
+    keys.finish(problems);
+    let same = files.sealing == files.fingerprints
+        || files.sealing == files.tokens
+        || files.fingerprints == files.tokens;
+    if same {
+        problems
+            .error("same_key", &node.place, "two keys are in the same file")
+            .help("each key has one use: give each a file of its own");
+    }
+}
+
+fn read_lifetime(node: &Node, settings: &mut ServerSettings, problems: &mut Problems) {
+    let Some(mut keys) = Fields::of(node, "`lifetime`", problems) else { return };
+    let default = keys.optional("default");
+    let maximum = keys.optional("maximum");
+    keys.finish(problems);
+    let default = default.and_then(|node| fields::duration(node, "default", problems));
+    let maximum = maximum.and_then(|node| fields::duration(node, "maximum", problems));
+    if let Some(maximum) = &maximum {
+        settings.maximum_lifetime = maximum.value;
+        settings.default_lifetime = settings.default_lifetime.min(maximum.value);
+    }
+    if let Some(default) = default {
+        settings.default_lifetime = default.value;
+        if default.value > settings.maximum_lifetime {
+            problems.error(
+                "lifetime_over_maximum",
+                &default.place,
+                "the default lifetime is longer than the maximum",
+            );
+        }
+    }
+}
+
+fn read_timeout(node: &Node, settings: &mut ServerSettings, problems: &mut Problems) {
+    let Some(found) = fields::duration(node, "resolve_timeout", problems) else { return };
+    if found.value > MAX_RESOLVE_TIMEOUT {
+        problems.error("invalid_duration", &found.place, "`resolve_timeout` is at most 1h");
+    }
+    settings.resolve_timeout = found.value;
+}
+
+fn read_sources(
+    node: &Node,
+    base: &Path,
+    known: &Known,
+    problems: &mut Problems,
+) -> BTreeMap<SourceName, SourceEntry> {
+    let entries = fields::mapping(node, "sources", MAX_SOURCES, problems).unwrap_or_default();
+    let mut sources = BTreeMap::new();
+    for entry in entries {
+        let name = fields::name::<SourceName>(&entry.key, problems);
+        let source = read_source(entry, name, base, known, problems);
+        sources.extend(source.map(|source| (source.name.clone(), source)));
+    }
+    sources
+}
+
+/// The kinds that stand in `paramd.yaml`: all but templates.
+fn words() -> Vec<&'static str> {
+    let kinds = registry::kinds().iter().map(|kind| kind.kind().word());
+    kinds.filter(|word| *word != "template").collect()
+}
+
+fn read_source(
+    entry: &Entry,
+    name: Option<Spanned<SourceName>>,
+    base: &Path,
+    known: &Known,
+    problems: &mut Problems,
+) -> Option<SourceEntry> {
+    let mut keys = Fields::of(&entry.value, "a source", problems)?;
+    let grants = keys.required("grants");
+    let found: Vec<(&'static dyn Kind, &Node)> = words()
+        .into_iter()
+        .filter_map(|word| Some((registry::by_word(word)?, keys.optional(word)?)))
+        .collect();
+    // A misspelt kind is told as an unknown key, and needs no second word.
+    let misspelt = !keys.rest().is_empty();
+    keys.finish(problems);
+    let [(kind, section)] = found.as_slice() else {
+        if found.len() > 1 || !misspelt {
+            problems
+                .error("invalid_source", &entry.key.place, "a source has exactly one kind")
+                .help(format!("one of {}", listed(&words())));
+        }
+        return None;
+    };
+    let told = problems.list.len();
+    let settings = kind.read_settings(section, base, problems);
+    // A section may hold a misplaced credential, whatever else is wrong there.
+    problems.blank_from(told);
+    let grants = grants.map(|node| grant::read_all(node, *kind, known, problems));
+    Some(SourceEntry {
+        name: name?.value,
+        kind: kind.kind(),
+        settings: settings?,
+        grants: grants?,
+        place: entry.key.place.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Settings as they are meant to be written.
+
+use super::*;
+use crate::name::{EnvironmentName, PipelineName};
+use crate::provenance::SourceKind;
+use crate::yaml::diagnostic::{Files, lines};
+
+fn read_text(text: &str) -> (Option<ServerSettings>, Vec<String>) {
+    let (mut files, mut problems) = (Files::default(), Problems::default());
+    let file = files.add("paramd.yaml".to_owned(), text.into());
+    let known = Known {
+        environments: ["dev"].map(|name| EnvironmentName::parse(name).unwrap()).into(),
+        pipelines: ["train"].map(|name| PipelineName::parse(name).unwrap()).into(),
+    };
+    let node = crate::yaml::parse(file, text, &mut problems).unwrap();
+    let settings = read(&node, Path::new("/etc/paramd"), &known, &mut problems);
+    (settings, lines(&problems, &files))
+}
+
+#[test]
+fn everything_has_a_default() {
+    for text in ["", "{}"] {
+        let (settings, problems) = read_text(text);
+        let settings = settings.unwrap();
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(settings.listen, [Listen::Unix("/etc/paramd/run/paramd.sock".into())]);
+        assert_eq!(settings.keys.sealing, Path::new("/etc/paramd/state/sealing.key"));
+        assert_eq!(settings.resolve_timeout, Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn whole_settings_are_read() {
+    let (settings, problems) = read_text(
+        "listen: [\"unix:run/x.sock\", \"unix:/run/y.sock\"]\n\
+         store: { sqlite: /var/lib/p.db }\n\
+         keys: { sealing: a.key, fingerprints: b.key, tokens: c.key }\n\
+         tokens: tokens.yaml\n\
+         lifetime: { default: 2h, maximum: 3d }\n\
+         resolve_timeout: 10s\n\
+         sources:\n  \
+           build:\n    \
+             env: { names: [CI_COMMIT] }\n    \
+             grants: [{ pipelines: [tr*], environments: [dev], paths: [\"CI_*\"], declassify: [x] }]\n",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let settings = settings.unwrap();
+    assert_eq!(settings.listen[1], Listen::Unix("/run/y.sock".into()));
+    assert_eq!(settings.store, Path::new("/var/lib/p.db"));
+    assert_eq!(settings.default_lifetime, Duration::from_secs(7_200));
+    let source = &settings.sources["build"];
+    assert_eq!(source.kind, SourceKind::Env);
+    assert_eq!(source.grants[0].pipelines, ["tr*"]);
+    assert_eq!(source.grants[0].paths.as_deref(), Some(&["CI_*".to_owned()][..]));
+    assert_eq!(source.grants[0].environments.as_ref().unwrap()[0].as_str(), "dev");
+}
+
+#[test]
+fn a_lower_maximum_lowers_the_default() {
+    let settings = read_text("lifetime: { maximum: 1h }").0.unwrap();
+    assert_eq!(settings.default_lifetime, Duration::from_secs(3_600));
+}
