@@ -8,6 +8,7 @@ pub mod credential;
 pub mod definition;
 pub mod expression;
 pub mod name;
+pub mod plan;
 pub mod proto;
 pub mod provenance;
 pub mod schema;

@@ -1,0 +1,57 @@
+//! Steps that get a secret and a text that whoever triggers the run can choose.
+
+use std::collections::BTreeSet;
+
+use super::{Common, Plans};
+use crate::definition::Bindable;
+use crate::name::{ParameterName, PipelineName, StepName};
+
+/// A step that gets both.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Risk {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The step.
+    pub step: StepName,
+    /// The secrets that it gets.
+    pub secrets: BTreeSet<ParameterName>,
+    /// The texts that a run can bind and that it gets too.
+    pub texts: BTreeSet<ParameterName>,
+}
+
+/// Lists, for each step that gets a secret, the run-bindable texts that it also
+/// gets.
+pub fn risks(plans: &Plans) -> Vec<Risk> {
+    let mut found = Vec::new();
+    for pipeline in plans.pipelines.values() {
+        for step in &pipeline.common.steps {
+            let secrets: BTreeSet<_> = step
+                .sees
+                .iter()
+                .filter(|name| is_secret(&pipeline.common, name))
+                .cloned()
+                .collect();
+            let texts: BTreeSet<_> = step
+                .sees
+                .iter()
+                .filter(|name| is_run_text(&pipeline.common, name))
+                .cloned()
+                .collect();
+            if !secrets.is_empty() && !texts.is_empty() {
+                let (pipeline, step) = (pipeline.name.clone(), step.name.clone());
+                found.push(Risk { pipeline, step, secrets, texts });
+            }
+        }
+    }
+    found
+}
+
+fn is_secret(common: &Common, name: &ParameterName) -> bool {
+    common.interface.parameters.get(name).is_some_and(|one| one.secret)
+}
+
+fn is_run_text(common: &Common, name: &ParameterName) -> bool {
+    let bindable = common.declared.get(name).is_some_and(|one| one.bindable == Bindable::Run);
+    let parameter = common.interface.parameters.get(name);
+    bindable && parameter.is_some_and(|one| !one.secret && one.schema.bears_free_text())
+}
