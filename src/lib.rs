@@ -4,6 +4,7 @@
 //! request → principal → permission → plan → bind → evaluate → validate →
 //! seal + store + audit → context → reveal → complete
 
+pub mod audit;
 pub mod credential;
 pub mod definition;
 pub mod expression;
@@ -14,5 +15,6 @@ pub mod provenance;
 pub mod schema;
 pub mod secret;
 pub mod source;
+pub mod store;
 pub mod value;
 pub mod yaml;

@@ -1,0 +1,279 @@
+//! What outlives the daemon: runs and the audit log.
+//!
+//! [`Store`] is what a store has to do; [`sqlite`] is the embedded one. A second
+//! store is a file beside it that implements the trait.
+
+pub mod fingerprint;
+pub mod keys;
+pub mod sealing;
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use jiff::Timestamp;
+
+use crate::audit::verify::ChainReport;
+use crate::audit::{Action, Event, EventDraft, Outcome, Principal, Recorded};
+use crate::name::{EnvironmentName, PipelineName, PresetName, RunId, RunKey};
+
+/// A future that the store answers when the commit is on disk.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A store. Every write is durable, with its events and in the same commit,
+/// before its future answers; many share one commit.
+pub trait Store: Send + Sync + 'static {
+    /// The store's clock.
+    fn now(&self) -> Timestamp;
+
+    /// Freezes a run, unless one of its name is there.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then.
+    fn create_run(
+        &self,
+        run: NewRun,
+        events: Vec<EventDraft>,
+    ) -> Pending<'_, Result<Created, StoreError>>;
+
+    /// Ends an open run: erases what is sealed, keeps the record. A run that has
+    /// ended is answered as it is, and the events are recorded all the same.
+    ///
+    /// `events` is asked for the events once it is known how the run stands, in
+    /// the same commit.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`] and the others.
+    fn end_run(
+        &self,
+        key: RunKey,
+        end: RunEnd,
+        events: EventsFor,
+    ) -> Pending<'_, Result<Ended, StoreError>>;
+
+    /// The run of this name.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn run(&self, key: &RunKey) -> Result<Option<StoredRun>, StoreError>;
+
+    /// The newest attempt of a run; none where there is none.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn newest_attempt(
+        &self,
+        pipeline: &PipelineName,
+        run_id: &RunId,
+    ) -> Result<Option<u32>, StoreError>;
+
+    /// Open runs whose lifetime is over at `now`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<RunKey>, StoreError>;
+
+    /// Records events durably.
+    ///
+    /// # Errors
+    /// They could not be recorded: the access must not be granted.
+    fn record(&self, events: Vec<EventDraft>) -> Pending<'_, Result<Recorded, StoreError>>;
+
+    /// Takes an event that becomes durable within a second.
+    ///
+    /// # Errors
+    /// [`StoreError::QueueFull`]: the access must not be granted.
+    fn record_soon(&self, event: EventDraft) -> Result<(), StoreError>;
+
+    /// Records why a run could not be resolved, with its events. The latest 20 a
+    /// run are kept. `failure` is an encoding of the resolver's own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn record_failure(
+        &self,
+        key: RunKey,
+        failure: Vec<u8>,
+        events: Vec<EventDraft>,
+    ) -> Pending<'_, Result<Recorded, StoreError>>;
+
+    /// A page of events.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// Checks the chains from the store's own bytes, from after each position of
+    /// `from` (chain, sequence, hash), until `deadline`.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn verify(&self, request: &VerifyRequest) -> Result<Verified, StoreError>;
+
+    /// Makes what was taken by [`Store::record_soon`] durable and closes.
+    fn close(&self) -> Pending<'_, Result<(), StoreError>>;
+}
+
+/// Makes a commit's events from how the run stood before it (`true`: this call
+/// ended it).
+pub type EventsFor = Box<dyn FnOnce(&StoredRun, bool) -> Vec<EventDraft> + Send>;
+
+/// A run to freeze. The record and the sealed values are the resolver's
+/// encodings; the store keeps them as they are.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its name.
+    pub key: RunKey,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The preset.
+    pub preset: Option<PresetName>,
+    /// Whose it is.
+    pub owner: Principal,
+    /// The frozen revision.
+    pub revision: String,
+    /// The bundle of the plan.
+    pub bundle: String,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was made, by the store's clock.
+    pub created: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// The redacted record, authenticated by the resolver.
+    pub record: Vec<u8>,
+    /// The sealed values, erased at the run's end.
+    pub sealed: Vec<u8>,
+}
+
+/// A run as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredRun {
+    /// What was frozen; `sealed` is empty once the run has ended.
+    pub frozen: NewRun,
+    /// How it ended; none while it is open.
+    pub end: Option<(RunEnd, Timestamp)>,
+}
+
+/// Whether a run was frozen.
+#[derive(Debug)]
+pub enum Created {
+    /// It was.
+    Created(Recorded),
+    /// One of its name is there; nothing was written.
+    Exists,
+}
+
+/// An ended run.
+#[derive(Debug)]
+pub struct Ended {
+    /// As it is now.
+    pub run: StoredRun,
+    /// This call ended it.
+    pub by_this_call: bool,
+    /// The events are on disk.
+    pub recorded: Recorded,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// All went well.
+    Succeeded,
+    /// A step failed.
+    Failed,
+    /// It was called off.
+    Cancelled,
+    /// Its lifetime was over.
+    Expired,
+}
+
+/// Which events, and from where.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Of this pipeline.
+    pub pipeline: Option<String>,
+    /// Of this run, all its attempts.
+    pub run_id: Option<String>,
+    /// In this environment.
+    pub environment: Option<String>,
+    /// Of this step.
+    pub step: Option<String>,
+    /// That have this parameter among theirs.
+    pub parameter: Option<String>,
+    /// By this principal.
+    pub principal: Option<String>,
+    /// With one of these actions; empty: any.
+    pub actions: Vec<Action>,
+    /// With one of these outcomes; empty: any.
+    pub outcomes: Vec<Outcome>,
+    /// At or after this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// After (or, newest first, before) this sequence.
+    pub beyond: Option<u64>,
+    /// Not over this sequence: where the log stood when paging began.
+    pub at_most: Option<u64>,
+    /// The most events wanted.
+    pub limit: usize,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Where to go on; none: this was the last page.
+    pub next: Option<u64>,
+    /// The newest sequence of the log when the page was read.
+    pub newest: u64,
+}
+
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct VerifyRequest {
+    /// Only this chain.
+    pub chain: Option<String>,
+    /// Go on after this sequence, whose hash was found to be this.
+    pub after: Option<(u64, [u8; 32])>,
+    /// When to stop.
+    pub deadline: std::time::Instant,
+}
+
+/// What was verified.
+#[derive(Debug, Clone, Default)]
+pub struct Verified {
+    /// The chains that were read, ordered by name.
+    pub chains: Vec<ChainReport>,
+    /// Where to go on; none: all is read.
+    pub next: Option<(u64, [u8; 32])>,
+}
+
+/// Why a store can't do what it should, in our own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No such run.
+    #[error("there is no such run")]
+    NoSuchRun,
+    /// The queue of records is full.
+    #[error("the queue of audit records is full")]
+    QueueFull,
+    /// It is closed or closing.
+    #[error("the store is closed")]
+    Closed,
+    /// It can't be read or written.
+    #[error("the store can't {doing}: {why}")]
+    Unavailable {
+        /// What it was asked to do.
+        doing: &'static str,
+        /// Why, without a value: SQLite's result code by name.
+        why: String,
+    },
+    /// What is stored was changed.
+    #[error("a stored record was changed or can't be read")]
+    Corrupt,
+}
