@@ -4,6 +4,7 @@
 //! request → principal → permission → plan → bind → evaluate → validate →
 //! seal + store + audit → context → reveal → complete
 
+pub mod access;
 pub mod audit;
 pub mod credential;
 pub mod definition;
@@ -12,8 +13,10 @@ pub mod name;
 pub mod plan;
 pub mod proto;
 pub mod provenance;
+pub mod refusal;
 pub mod schema;
 pub mod secret;
+pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod value;

@@ -1,0 +1,256 @@
+//! principal × action × resource → [`Permit`] or [`Denied`]: pure decisions by
+//! Cedar policies. What isn't permitted is denied, and so is what can't be
+//! decided without an error.
+
+mod entities;
+mod limits;
+mod read;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::LazyLock;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, PolicySet, Response, RestrictedExpression,
+};
+
+use crate::audit::Principal;
+use crate::definition::PolicyFile;
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
+use crate::yaml::diagnostic::Problems;
+use vocabulary::{VOCABULARY, Vocabulary};
+
+pub use vocabulary::SCHEMA;
+
+/// The id under which the audit log shows what `serve --dev` permits. No policy
+/// of a file may have it.
+pub const DEV_POLICY: &str = "dev";
+
+/// What a caller wants to do. Which rpc is which action says `Action` in
+/// `audit.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Resolve a run of one's own.
+    Resolve,
+    /// Be answered for another principal's run.
+    Join,
+    /// See what would be used, and why.
+    Explain,
+    /// Read pipelines, runs and contexts.
+    Read,
+    /// Get secret bytes.
+    Reveal,
+    /// End or extend a run.
+    Complete,
+    /// Read and check the audit log.
+    Audit,
+    /// See fingerprints of secrets in any answer.
+    Fingerprints,
+}
+
+/// What it is to be done with.
+#[derive(Debug, Clone, Copy)]
+pub enum Resource<'a> {
+    /// The daemon as a whole.
+    Daemon,
+    /// A pipeline.
+    Pipeline(&'a PipelineName),
+    /// A run, in its pipeline.
+    Run {
+        /// The pipeline.
+        pipeline: &'a PipelineName,
+        /// The run as given, well formed.
+        run_id: &'a str,
+    },
+    /// A step, in its run.
+    Step {
+        /// The pipeline.
+        pipeline: &'a PipelineName,
+        /// The run as given, well formed.
+        run_id: &'a str,
+        /// The step.
+        step: &'a str,
+    },
+    /// A parameter or revealable item, in its step and in what it is made of.
+    Parameter {
+        /// The pipeline.
+        pipeline: &'a PipelineName,
+        /// The run as given, well formed.
+        run_id: &'a str,
+        /// The step.
+        step: &'a str,
+        /// A parameter's name, `env.NAME` or `files.NAME`.
+        item: &'a str,
+        /// The secret parameters that it is computed from, itself included.
+        secrets: &'a [ParameterName],
+    },
+}
+
+/// One question.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// To do what.
+    pub action: Action,
+    /// With what.
+    pub resource: Resource<'a>,
+    /// In which environment, where one is concerned.
+    pub environment: Option<&'a EnvironmentName>,
+    /// With which preset, where one is concerned.
+    pub preset: Option<&'a PresetName>,
+}
+
+/// Policies that passed every check against the shipped schema. The default has
+/// none, and denies everything.
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    /// The checked policies, by their ids.
+    set: PolicySet,
+    /// The principal that may do all under `serve --dev`.
+    dev: Option<Principal>,
+}
+
+/// Proof that a policy permits an action, and on which item. Only
+/// [`Policies::decide`] makes one.
+#[derive(Debug)]
+#[must_use = "a permission that nobody demands protects nothing"]
+pub struct Permit {
+    action: Action,
+    item: Option<String>,
+    /// What was asked about, see [`Resource::path`].
+    path: String,
+    policy_ids: Vec<String>,
+}
+
+/// No permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The policies that forbade it or failed, ordered; empty: none permits it.
+    pub policy_ids: Vec<String>,
+    /// Whether a policy failed, which denies whatever the others say.
+    pub errors: bool,
+}
+
+impl Resource<'_> {
+    /// Its names, joined by what no name can hold.
+    fn path(&self) -> String {
+        match *self {
+            Self::Daemon => String::new(),
+            Self::Pipeline(pipeline) => pipeline.as_str().to_owned(),
+            Self::Run { pipeline, run_id } => [pipeline.as_str(), run_id].join("\0"),
+            Self::Step { pipeline, run_id, step } => [pipeline.as_str(), run_id, step].join("\0"),
+            Self::Parameter { pipeline, run_id, step, item, .. } => {
+                [pipeline.as_str(), run_id, step, item].join("\0")
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// The policies that permitted it, ordered.
+    pub fn policy_ids(&self) -> &[String] {
+        &self.policy_ids
+    }
+
+    /// Whether this is the permission for `action` on this very item; none: on
+    /// what isn't a parameter.
+    pub fn covers(&self, action: Action, item: Option<&str>) -> bool {
+        self.action == action && self.item.as_deref() == item
+    }
+
+    /// Whether it was given for this very resource: a permission for one run is
+    /// none for another.
+    pub fn is_about(&self, resource: &Resource<'_>) -> bool {
+        self.path == resource.path()
+    }
+
+    fn new(request: &Request<'_>, policy_ids: Vec<String>) -> Self {
+        let item = match request.resource {
+            Resource::Parameter { item, .. } => Some(item.to_owned()),
+            _ => None,
+        };
+        let path = request.resource.path();
+        Self { action: request.action, item, path, policy_ids }
+    }
+}
+
+impl Denied {
+    /// What can't even be asked is denied.
+    fn by_fault() -> Self {
+        Self { policy_ids: Vec::new(), errors: true }
+    }
+}
+
+impl Policies {
+    /// Parses and checks policy files. A file's problem goes to `problems` with
+    /// its place; with an error anywhere the result denies everything, because
+    /// a `forbid` could be what is missing.
+    pub fn read(files: &[PolicyFile], problems: &mut Problems) -> Self {
+        Self { set: read::read(files, problems), dev: None }
+    }
+
+    /// Lets this uid do all, whatever the files forbid: for `serve --dev`.
+    #[must_use]
+    pub fn with_dev_user(self, uid: u32) -> Self {
+        Self { dev: Some(Principal::unix_user(uid)), ..self }
+    }
+
+    /// Whether nobody could ever be permitted anything.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.dev.is_none()
+    }
+
+    /// Decides one question.
+    ///
+    /// # Errors
+    /// No policy permits it, one forbids it, or one fails.
+    pub fn decide(&self, request: &Request<'_>) -> Result<Permit, Denied> {
+        if self.dev.as_ref() == Some(request.principal) {
+            return Ok(Permit::new(request, vec![DEV_POLICY.to_owned()]));
+        }
+        let vocabulary = VOCABULARY.as_ref().ok_or_else(Denied::by_fault)?;
+        let response = self.ask(vocabulary, request).ok_or_else(Denied::by_fault)?;
+        let errors = response.diagnostics().errors().next().is_some();
+        let policy_ids = policy_ids(&response);
+        match response.decision() {
+            Decision::Allow if !errors => Ok(Permit::new(request, policy_ids)),
+            _ => Err(Denied { policy_ids, errors }),
+        }
+    }
+
+    fn ask(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Option<Response> {
+        static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
+        let (resource, entities) =
+            entities::build(vocabulary, request.principal, &request.resource)?;
+        let principal = vocabulary.principal(&request.principal.name);
+        let action = vocabulary.action(request.action);
+        let context = context(request)?;
+        let asked = cedar_policy::Request::new(principal, action, resource, context, None).ok()?;
+        Some(AUTHORIZER.is_authorized(&asked, &self.set, &entities))
+    }
+}
+
+fn context(request: &Request<'_>) -> Option<Context> {
+    let text = |name: &str| RestrictedExpression::new_string(name.to_owned());
+    let environment = request.environment.map(|name| ("environment", text(name.as_str())));
+    let preset = request.preset.map(|name| ("preset", text(name.as_str())));
+    let pairs = environment.into_iter().chain(preset);
+    Context::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value))).ok()
+}
+
+/// The policies that decided; where some failed, those alone.
+fn policy_ids(response: &Response) -> Vec<String> {
+    let diagnostics = response.diagnostics();
+    let mut ids: Vec<String> = diagnostics
+        .errors()
+        .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().to_string())
+        .collect();
+    if ids.is_empty() {
+        ids = diagnostics.reason().map(ToString::to_string).collect();
+    }
+    ids.sort_unstable();
+    ids
+}

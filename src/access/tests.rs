@@ -1,0 +1,300 @@
+//! Decisions as tables: a policy, questions, and what must come out.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::vocabulary::{ACTIONS, VOCABULARY};
+use super::*;
+use crate::yaml::FileId;
+
+fn file(index: u32, text: &str) -> PolicyFile {
+    PolicyFile { file: FileId(index), name: format!("file{index}"), text: Arc::from(text) }
+}
+
+pub(super) fn read(texts: &[&str]) -> (Policies, Problems) {
+    let files: Vec<PolicyFile> = (0..).zip(texts).map(|(index, text)| file(index, text)).collect();
+    let mut problems = Problems::default();
+    let policies = Policies::read(&files, &mut problems);
+    (policies, problems)
+}
+
+pub(super) fn policies(text: &str) -> Policies {
+    let (policies, problems) = read(&[text]);
+    assert!(problems.list.is_empty(), "{:?}", problems.list);
+    policies
+}
+
+/// A question with everything owned, as short to write as a table's row.
+pub(super) struct Ask {
+    principal: Principal,
+    action: Action,
+    what: &'static str,
+    environment: Option<&'static str>,
+    preset: Option<&'static str>,
+}
+
+/// `what` is empty for the daemon, else `PIPELINE[/RUN[/STEP[/ITEM[<SECRET,…]]]]`.
+pub(super) fn ask(uid: u32, action: Action, what: &'static str) -> Ask {
+    Ask { principal: Principal::unix_user(uid), action, what, environment: None, preset: None }
+}
+
+impl Ask {
+    fn within(mut self, environment: &'static str) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    fn with_preset(mut self, preset: &'static str) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
+    pub(super) fn decide(&self, policies: &Policies) -> Result<Permit, Denied> {
+        let (path, secrets) = self.what.split_once('<').unwrap_or((self.what, ""));
+        let secrets: Vec<ParameterName> = secrets
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(|name| ParameterName::parse(name).unwrap())
+            .collect();
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let name = parts.first().map(|name| PipelineName::parse(name).unwrap());
+        let resource = match (&name, parts.as_slice()) {
+            (Some(pipeline), [_]) => Resource::Pipeline(pipeline),
+            (Some(pipeline), [_, run_id]) => Resource::Run { pipeline, run_id },
+            (Some(pipeline), [_, run_id, step]) => Resource::Step { pipeline, run_id, step },
+            (Some(pipeline), [_, run_id, step, item]) => {
+                Resource::Parameter { pipeline, run_id, step, item, secrets: &secrets }
+            }
+            _ => Resource::Daemon,
+        };
+        let environment = self.environment.map(|name| EnvironmentName::parse(name).unwrap());
+        let preset = self.preset.map(|name| PresetName::parse(name).unwrap());
+        policies.decide(&Request {
+            principal: &self.principal,
+            action: self.action,
+            resource,
+            environment: environment.as_ref(),
+            preset: preset.as_ref(),
+        })
+    }
+}
+
+fn permitted(ids: &[&str]) -> Result<Vec<String>, Denied> {
+    Ok(ids.iter().map(ToString::to_string).collect())
+}
+
+fn denied(ids: &[&str]) -> Result<Vec<String>, Denied> {
+    Err(Denied { policy_ids: ids.iter().map(ToString::to_string).collect(), errors: false })
+}
+
+#[track_caller]
+fn check(policies: &Policies, ask: &Ask, expected: Result<Vec<String>, Denied>) {
+    let got = ask.decide(policies).map(|permit| permit.policy_ids().to_vec());
+    assert_eq!(got, expected, "{:?} {:?} on `{}`", ask.principal, ask.action, ask.what);
+}
+
+use Action::{Audit, Complete, Explain, Fingerprints, Join, Read, Resolve, Reveal};
+
+pub(super) const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
+
+#[test]
+fn the_shipped_schema_is_good() {
+    assert!(VOCABULARY.is_some());
+}
+
+#[test]
+fn what_nobody_permits_is_denied() {
+    for action in ACTIONS {
+        for what in ["", "train", "train/1", "train/1/fit", "train/1/fit/pw<pw"] {
+            check(&Policies::default(), &ask(0, action, what), denied(&[]));
+        }
+    }
+    assert!(Policies::default().is_empty());
+    assert!(!policies(ALL).is_empty());
+}
+
+#[test]
+fn forbid_beats_permit_and_the_deciding_policies_are_named() {
+    let set = policies(
+        r#"
+        @id("all") permit (principal, action, resource);
+        permit (principal, action == Paramd::Action::"read", resource);
+        @id("no-prints") forbid (principal, action == Paramd::Action::"fingerprints", resource);
+        "#,
+    );
+    check(&set, &ask(1, Read, "train/1"), permitted(&["all", "file0#2"]));
+    check(&set, &ask(1, Resolve, "train/1"), permitted(&["all"]));
+    check(&set, &ask(1, Fingerprints, "train/1"), denied(&["no-prints"]));
+}
+
+#[test]
+fn an_owner_of_a_pipeline_has_that_pipeline_and_no_other() {
+    let set = policies(
+        r#"@id("owner") permit (
+            principal == Paramd::Principal::"uid:1000",
+            action,
+            resource in Paramd::Pipeline::"train"
+        );"#,
+    );
+    for (action, what) in [
+        (Explain, "train"),
+        (Resolve, "train/1"),
+        (Join, "train/1"),
+        (Complete, "train/1"),
+        (Read, "train/1/fit"),
+        (Reveal, "train/1/fit/pw<pw"),
+        (Audit, "train"),
+    ] {
+        check(&set, &ask(1000, action, what), permitted(&["owner"]));
+        check(&set, &ask(1001, action, what), denied(&[]));
+    }
+    check(&set, &ask(1000, Resolve, "train2/1"), denied(&[]));
+    check(&set, &ask(1000, Audit, ""), denied(&[]));
+}
+
+#[test]
+fn an_executor_of_one_step_has_that_step_in_every_run() {
+    let set = policies(
+        r#"@id("fit") permit (
+            principal == Paramd::Principal::"uid:7",
+            action in [Paramd::Action::"read", Paramd::Action::"reveal"],
+            resource in Paramd::Pipeline::"train"
+        ) when { resource has step && resource.step == "fit" };"#,
+    );
+    check(&set, &ask(7, Read, "train/any/fit"), permitted(&["fit"]));
+    check(&set, &ask(7, Reveal, "train/any/fit/env.URL<pw"), permitted(&["fit"]));
+    check(&set, &ask(7, Reveal, "train/any/test/env.URL<pw"), denied(&[]));
+    check(&set, &ask(7, Read, "train/any"), denied(&[]));
+    check(&set, &ask(7, Resolve, "train/any"), denied(&[]));
+}
+
+#[test]
+fn the_environment_and_the_preset_decide_where_they_are_told() {
+    let set = policies(
+        r#"@id("smoke") permit (principal, action == Paramd::Action::"resolve", resource)
+        when { context has environment && context.environment == "dev"
+            && context has preset && context.preset == "smoke" };"#,
+    );
+    let resolve = || ask(1, Resolve, "train/1");
+    check(&set, &resolve().within("dev").with_preset("smoke"), permitted(&["smoke"]));
+    check(&set, &resolve().within("prod").with_preset("smoke"), denied(&[]));
+    check(&set, &resolve().within("dev"), denied(&[]));
+    check(&set, &resolve(), denied(&[]));
+}
+
+#[test]
+fn a_forbid_on_a_secret_covers_every_text_made_of_it() {
+    let set = policies(&format!(
+        r#"{ALL} @id("no-pw") forbid (
+            principal,
+            action == Paramd::Action::"reveal",
+            resource in Paramd::Parameter::"train/pw"
+        );"#
+    ));
+    check(&set, &ask(1, Reveal, "train/1/fit/pw<pw"), denied(&["no-pw"]));
+    check(&set, &ask(1, Reveal, "train/1/fit/env.URL<other,pw"), denied(&["no-pw"]));
+    check(&set, &ask(1, Reveal, "train/1/fit/files.key<pw,url"), denied(&["no-pw"]));
+    check(&set, &ask(1, Reveal, "train/1/fit/env.OTHER<other"), permitted(&["all"]));
+    check(&set, &ask(1, Reveal, "score/1/fit/pw<pw"), permitted(&["all"]));
+}
+
+#[test]
+fn a_kind_of_principal_can_be_asked_for() {
+    let set = policies(
+        r#"@id("local") permit (principal, action, resource)
+        when { principal.kind == "unix_user" };"#,
+    );
+    check(&set, &ask(1, Read, "train"), permitted(&["local"]));
+    let mut other = ask(1, Read, "train");
+    other.principal = Principal { name: "uid:1".into(), kind: crate::audit::PrincipalKind::Token };
+    check(&set, &other, denied(&[]));
+}
+
+#[test]
+fn a_policy_that_fails_denies_whatever_the_others_say() {
+    let set = policies(&format!(
+        r#"{ALL} @id("overflow") permit (principal, action == Paramd::Action::"read", resource)
+        when {{ 9223372036854775807 + 1 == 0 }};"#
+    ));
+    let failed = Denied { policy_ids: vec!["overflow".into()], errors: true };
+    check(&set, &ask(1, Read, "train"), Err(failed));
+    check(&set, &ask(1, Explain, "train"), permitted(&["all"]));
+}
+
+#[test]
+fn the_dev_user_may_do_all_and_nobody_else_more_than_before() {
+    let (set, _) = read(&["forbid (principal, action, resource);"]);
+    let set = set.with_dev_user(5);
+    check(&set, &ask(5, Fingerprints, "train/1"), permitted(&["dev"]));
+    check(&set, &ask(6, Fingerprints, "train/1"), denied(&["file0#1"]));
+    let mut token = ask(5, Read, "");
+    token.principal.kind = crate::audit::PrincipalKind::Token;
+    check(&set, &token, denied(&["file0#1"]));
+    assert!(!Policies::default().with_dev_user(5).is_empty());
+}
+
+#[test]
+fn a_permit_covers_its_action_and_item_alone() {
+    let set = policies(ALL);
+    let item = ask(1, Reveal, "train/1/fit/pw<pw").decide(&set).unwrap();
+    assert!(item.covers(Reveal, Some("pw")));
+    assert!(!item.covers(Reveal, Some("other")));
+    assert!(!item.covers(Reveal, None));
+    assert!(!item.covers(Read, Some("pw")));
+    let step = ask(1, Reveal, "train/1/fit").decide(&set).unwrap();
+    assert!(step.covers(Reveal, None));
+    assert!(!step.covers(Reveal, Some("pw")));
+    let pipeline = PipelineName::parse("train").unwrap();
+    let about = |run_id| Resource::Step { pipeline: &pipeline, run_id, step: "fit" };
+    assert!(step.is_about(&about("1")));
+    assert!(!step.is_about(&about("2")));
+    assert!(!item.is_about(&about("1")));
+}
+
+#[test]
+fn every_policy_of_the_documentation_passes_the_check() {
+    let text = include_str!("../../docs/access.md");
+    let blocks: Vec<&str> = text
+        .split("```cedar\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 5);
+    let set = policies(&blocks.concat());
+    check(&set, &ask(2001, Reveal, "churn-training/1/train/pw"), permitted(&["train-executor"]));
+    let password = "churn-training/1/extract/env.DATABASE_URL<db_password";
+    check(&set, &ask(2003, Reveal, password), permitted(&["url-only"]));
+    check(&set, &ask(2003, Reveal, password).within("prod"), denied(&["db-password"]));
+    check(&set, &ask(3000, Audit, ""), permitted(&["auditor"]));
+    check(&set, &ask(1000, Fingerprints, "churn-training/1"), denied(&["no-fingerprints"]));
+}
+
+proptest! {
+    #[test]
+    fn any_run_id_is_decided_without_an_error(
+        run_id in "[ -~]{1,250}",
+        item in "env\\.[ -~]{1,40}",
+        name in "[ -~]{1,512}",
+    ) {
+        let set = policies(
+            r#"@id("mine") permit (principal, action, resource in Paramd::Pipeline::"train")
+            unless { resource in Paramd::Parameter::"train/pw" };"#,
+        );
+        let pipeline = PipelineName::parse("train").unwrap();
+        let principal = Principal { name, kind: crate::audit::PrincipalKind::Token };
+        let run_id = run_id.as_str();
+        let pw = [ParameterName::parse("pw").unwrap()];
+        let item = |secrets| {
+            Resource::Parameter { pipeline: &pipeline, run_id, step: "fit", item: &item, secrets }
+        };
+        let request = |action, resource| Request {
+            principal: &principal, action, resource, environment: None, preset: None,
+        };
+        let run = request(Resolve, Resource::Run { pipeline: &pipeline, run_id });
+        prop_assert!(set.decide(&run).is_ok());
+        prop_assert!(set.decide(&request(Reveal, item(&[]))).is_ok());
+        let denied = set.decide(&request(Reveal, item(&pw)));
+        prop_assert_eq!(denied.err(), Some(Denied { policy_ids: vec![], errors: false }));
+    }
+}
