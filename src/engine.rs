@@ -1,0 +1,388 @@
+//! What the daemon does for a caller, apart from how the caller is spoken to.
+//!
+//! Each operation goes the way of a request: names → permission → work → audit
+//! → answer. The gRPC edge turns messages into the requests of this module and
+//! its answers and [`Refusal`]s back into messages.
+
+mod access;
+mod context;
+mod events;
+mod explain;
+mod flight;
+mod life;
+mod open;
+mod pages;
+mod pipelines;
+mod record;
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::Policies;
+use crate::audit::verify::ChainReport;
+use crate::audit::{Event, Principal};
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepName};
+use crate::plan::Plans;
+use crate::provenance::{Layer, SourceKind};
+use crate::resolve::fetch::Sources;
+use crate::snapshot::{FrozenStep, Snapshot, Warning};
+use crate::store::fingerprint::Fingerprints;
+use crate::store::sealing::Sealer;
+use crate::store::{EventQuery, Store, StoredRun};
+use crate::value::PublicValue;
+use arc_swap::ArcSwap;
+use flight::Flights;
+use open::OpenRuns;
+
+pub use crate::refusal;
+pub use crate::refusal::{Refusal, Violation, ViolationReason};
+pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
+pub use crate::reveal::RevealedSecret;
+
+/// Who calls, as the edge found out.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The principal.
+    pub principal: Principal,
+    /// The caller's W3C trace id; empty: none was sent.
+    pub trace_id: String,
+}
+
+/// What names a run in a request, not yet checked.
+#[derive(Clone)]
+pub struct RunSelector {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The run.
+    pub run_id: String,
+    /// The attempt; 0: the newest.
+    pub attempt: u32,
+}
+
+/// `ResolveRun`.
+#[derive(Clone)]
+pub struct ResolveRequest {
+    /// The run; attempt 0 means the first.
+    pub run: RunSelector,
+    /// The environment.
+    pub environment: String,
+    /// The preset; empty: none.
+    pub preset: String,
+    /// The values.
+    pub overrides: Overrides,
+    /// How long the run may stay open.
+    pub lifetime: Option<Duration>,
+    /// Problems that the edge found already (fields that this daemon can't
+    /// serve, malformed durations).
+    pub problems: Vec<Violation>,
+}
+
+/// `ExplainRun`.
+#[derive(Clone)]
+pub struct ExplainRequest {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The environment.
+    pub environment: String,
+    /// The preset; empty: none.
+    pub preset: String,
+    /// The values.
+    pub overrides: Overrides,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// A run as it is answered.
+#[derive(Clone)]
+pub struct RunView {
+    /// The run as it is kept; its sealed part is empty here.
+    pub run: Arc<StoredRun>,
+    /// What was frozen.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether the caller may see fingerprints.
+    pub fingerprints: bool,
+}
+
+/// A resolved run.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The run.
+    pub view: RunView,
+    /// Whether this call made it.
+    pub created: bool,
+    /// The revision in force is not the one that was frozen.
+    pub revision_changed: bool,
+}
+
+/// A step's view of its run, ready to be encoded.
+pub struct ContextView<'a> {
+    /// The run.
+    pub run: &'a StoredRun,
+    /// What was frozen.
+    pub snapshot: &'a Snapshot,
+    /// The step.
+    pub step: &'a FrozenStep,
+    /// Only the instance with this index.
+    pub instance: Option<u32>,
+    /// Whether the caller may see fingerprints.
+    pub fingerprints: bool,
+}
+
+/// `GetContext`.
+#[derive(Clone)]
+pub struct ContextRequest {
+    /// The run.
+    pub run: RunSelector,
+    /// The step.
+    pub step: String,
+    /// Only this instance.
+    pub instance: Option<u32>,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// `RevealSecrets`.
+#[derive(Clone)]
+pub struct RevealRequest {
+    /// The run.
+    pub run: RunSelector,
+    /// The step.
+    pub step: String,
+    /// Only this instance.
+    pub instance: Option<u32>,
+    /// The secrets asked for.
+    pub names: Vec<String>,
+    /// All that the step may see.
+    pub all: bool,
+    /// The caller asks for a sealed answer.
+    pub sealed: bool,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// What a run would use and why.
+pub struct Explanation {
+    /// The revision.
+    pub revision: String,
+    /// One for each declared parameter, ordered by name.
+    pub parameters: Vec<ParameterExplanation>,
+    /// One for each step; instances are left out, `instance_count` says how many
+    /// where it is known.
+    pub steps: Vec<StepExplanation>,
+    /// What the caller should mend.
+    pub warnings: Vec<Warning>,
+}
+
+/// A step in an explanation.
+pub struct StepExplanation {
+    /// The step, decided as far as that is known.
+    pub step: FrozenStep,
+    /// How many instances; 0 where it is skipped or not known.
+    pub instance_count: u32,
+}
+
+/// What one parameter would be, and why.
+pub struct ParameterExplanation {
+    /// Its name.
+    pub name: ParameterName,
+    /// What each layer binds, lowest first.
+    pub candidates: Vec<Candidate>,
+    /// The value, where it is public and known without asking a source.
+    pub value: Option<PublicValue>,
+    /// Why it is secret; empty: it is public.
+    pub secrecy: Vec<crate::plan::SecrecyLink>,
+}
+
+/// What one layer binds a parameter to.
+pub struct Candidate {
+    /// The layer.
+    pub layer: Layer,
+    /// What becomes of it.
+    pub fate: CandidateFate,
+    /// What the layer gives.
+    pub binding: CandidateBinding,
+    /// The layer locks the parameter.
+    pub locked: bool,
+    /// `file:line`; empty for the request.
+    pub place: String,
+}
+
+/// What becomes of a layer's binding; the numbers are the contract's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum CandidateFate {
+    /// It is used.
+    Wins = 1,
+    /// A higher layer binds the parameter too.
+    Hidden = 2,
+    /// The default, for the case that the source has no such value.
+    Standby = 3,
+}
+
+/// What a layer gives.
+pub enum CandidateBinding {
+    /// A value of a public parameter.
+    Value(PublicValue),
+    /// A value of a secret one.
+    Redacted,
+    /// A source.
+    Source {
+        /// Its kind.
+        kind: SourceKind,
+        /// Its name in `paramd.yaml`; empty for templates.
+        name: String,
+        /// The place as the definition writes it, at most 1,024 characters.
+        location: String,
+        /// The parameters that it is computed from.
+        computed_from: Vec<ParameterName>,
+    },
+}
+
+/// A page of something.
+#[derive(Clone, Default)]
+pub struct PageRequest {
+    /// The most entries wanted; 0: the default. Negative sizes are refused.
+    pub size: i32,
+    /// The last answer's token; empty: the first page.
+    pub token: String,
+}
+
+/// A pipeline in a list.
+pub struct PipelineSummary {
+    /// Its name.
+    pub name: PipelineName,
+    /// What it does.
+    pub description: String,
+}
+
+/// A page of pipelines.
+pub struct PipelinePage {
+    /// The pipelines.
+    pub pipelines: Vec<PipelineSummary>,
+    /// For the next page; empty: this is the last.
+    pub next_token: String,
+}
+
+/// One pipeline in full.
+pub struct PipelineView {
+    /// Its name.
+    pub name: PipelineName,
+    /// What it does.
+    pub description: String,
+    /// The JSON Schema of its parameters, as text.
+    pub parameters_schema: String,
+    /// The presets.
+    pub presets: BTreeMap<PresetName, BTreeMap<ParameterName, PublicValue>>,
+    /// The steps, in an order that respects `needs`.
+    pub steps: Vec<StepView>,
+    /// The environments in which the caller may resolve it, with the revision.
+    pub environments: Vec<(EnvironmentName, String)>,
+    /// How long a run stays open.
+    pub lifetime: Duration,
+    /// The bundle in force.
+    pub bundle: String,
+}
+
+/// A step as it is defined.
+pub struct StepView {
+    /// Its name.
+    pub name: StepName,
+    /// The steps before it.
+    pub needs: Vec<StepName>,
+    /// The text of `when`.
+    pub condition: Option<String>,
+    /// The parameters that it may see.
+    pub parameters: Vec<ParameterName>,
+    /// The lists of its matrix.
+    pub matrix: Vec<String>,
+    /// Whether it has a `run`.
+    pub has_run: bool,
+}
+
+/// `ListEvents`.
+#[derive(Clone, Default)]
+pub struct EventsRequest {
+    /// Which page.
+    pub page: PageRequest,
+    /// Which events; its position and limit are the engine's to fill in.
+    pub query: EventQuery,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// A page of events.
+pub struct EventsAnswer {
+    /// The events.
+    pub events: Vec<Event>,
+    /// For the next page; empty: this is the last.
+    pub next_token: String,
+    /// Whether the caller may see fingerprints.
+    pub fingerprints: bool,
+}
+
+/// What the check of the log found.
+pub struct VerifyAnswer {
+    /// The chains that were read.
+    pub chains: Vec<ChainReport>,
+    /// To go on; empty: all is read.
+    pub next_token: String,
+}
+
+/// What `RevealSecrets` gives.
+pub struct Revealed {
+    /// The attempt that was read.
+    pub attempt: u32,
+    /// The secrets, in the order of the names asked for; ordered by name where
+    /// all were.
+    pub secrets: Vec<RevealedSecret>,
+}
+
+/// A bundle in force: its plans, who may do what, and its sources.
+pub struct InForce {
+    /// The compiled pipelines.
+    pub plans: Plans,
+    /// Who may do what.
+    pub policies: Policies,
+    /// The sources, ready to be read.
+    pub sources: Sources,
+    /// The longest that a run may stay open.
+    pub maximum_lifetime: Duration,
+    /// The budget of a resolution.
+    pub resolve_timeout: Duration,
+}
+
+/// The daemon without its edge.
+pub struct Engine {
+    in_force: ArcSwap<InForce>,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    fingerprints: Arc<Fingerprints>,
+    open: OpenRuns,
+    flights: Arc<Flights>,
+}
+
+impl Engine {
+    /// Over a store, with its keys.
+    pub fn new(
+        in_force: InForce,
+        store: Arc<dyn Store>,
+        sealer: Sealer,
+        fingerprints: Fingerprints,
+    ) -> Self {
+        Self {
+            in_force: ArcSwap::from_pointee(in_force),
+            store,
+            sealer: Arc::new(sealer),
+            fingerprints: Arc::new(fingerprints),
+            open: OpenRuns::default(),
+            flights: Arc::default(),
+        }
+    }
+
+    /// The bundle in force.
+    fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+}

@@ -1,0 +1,181 @@
+//! `ListEvents` and `VerifyLog`.
+
+use std::time::{Duration, Instant};
+
+use super::pages::{Bound, page_size, wrong_token};
+use super::record::store_refusal;
+use super::{Caller, Engine, EventsAnswer, EventsRequest, Refusal, VerifyAnswer};
+use crate::access::{Action, Resource};
+use crate::audit::{self, EventDraft};
+use crate::name::PipelineName;
+use crate::store::{EventQuery, VerifyRequest};
+
+/// The longest that one check of the log may take.
+const VERIFY_LIMIT: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// The events that fit a filter.
+    ///
+    /// # Errors
+    /// As the contract says of `ListEvents`.
+    pub async fn list_events(
+        &self,
+        caller: &Caller,
+        request: EventsRequest,
+    ) -> Result<EventsAnswer, Refusal> {
+        let mut event = self.event(caller, audit::Action::Audit);
+        if let Err(refusal) = self.may_audit(caller, &request.query, &mut event) {
+            return Err(self.refuse(event, refusal).await);
+        }
+        let mut violations = request.problems;
+        let size = page_size(request.page.size, 100, 1_000);
+        let bound = bound(caller, &request.query);
+        let position = bound.position(&request.page.token).and_then(|position| {
+            position.map(|bytes| positions(&bytes).ok_or_else(wrong_token)).transpose()
+        });
+        violations.extend(size.clone().err());
+        violations.extend(position.clone().err());
+        let (Ok(limit), Ok(position), true) = (size, position, violations.is_empty()) else {
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        };
+        let mut query = request.query;
+        query.limit = limit;
+        if let Some((beyond, at_most)) = position {
+            query.beyond = Some(beyond);
+            query.at_most = Some(at_most);
+        }
+        let page = self.store.events(&query).map_err(|error| store_refusal(&error))?;
+        let fingerprints = self.may_see_fingerprints(caller, Resource::Daemon, None);
+        if fingerprints {
+            self.record_soon(self.event(caller, audit::Action::Fingerprints))?;
+        }
+        self.record_soon(event)?;
+        let at_most = query.at_most.unwrap_or(page.newest);
+        let next_token = page
+            .next
+            .map(|next| bound.token(&[next.to_be_bytes(), at_most.to_be_bytes()].concat()));
+        let next_token = next_token.unwrap_or_default();
+        Ok(EventsAnswer { events: page.events, next_token, fingerprints })
+    }
+
+    /// Whoever may audit the daemon sees all; whoever may audit a pipeline has to
+    /// ask for its events.
+    fn may_audit(
+        &self,
+        caller: &Caller,
+        query: &EventQuery,
+        event: &mut EventDraft,
+    ) -> Result<(), Refusal> {
+        let in_force = self.in_force();
+        let daemon = in_force.decide(caller, Action::Audit, Resource::Daemon, None, None);
+        let asked = query.pipeline.as_deref().and_then(|name| PipelineName::parse(name).ok());
+        let known = asked.as_ref().filter(|name| in_force.plans.pipelines.contains_key(*name));
+        event.pipeline = known.cloned();
+        if query.pipeline.is_some() && known.is_none() {
+            event.unknown_names += 1;
+        }
+        let denied = match daemon {
+            Ok(permit) => {
+                event.policy_ids = permit.policy_ids().to_vec();
+                return Ok(());
+            }
+            Err(denied) => denied,
+        };
+        let of_pipeline = asked.as_ref().map(|name| {
+            in_force.decide(caller, Action::Audit, Resource::Pipeline(name), None, None)
+        });
+        match of_pipeline {
+            Some(Ok(permit)) => {
+                event.policy_ids = permit.policy_ids().to_vec();
+                Ok(())
+            }
+            Some(Err(denied)) => {
+                event.policy_ids = denied.policy_ids;
+                Err(Refusal::AccessDenied { fields: Vec::new() })
+            }
+            None => {
+                event.policy_ids = denied.policy_ids;
+                Err(Refusal::AccessDenied { fields: Vec::new() })
+            }
+        }
+    }
+
+    /// Reads the log back and looks for its first defect.
+    ///
+    /// # Errors
+    /// As the contract says of `VerifyLog`.
+    pub async fn verify_log(
+        &self,
+        caller: &Caller,
+        chain: String,
+        page_token: String,
+        budget: Duration,
+    ) -> Result<VerifyAnswer, Refusal> {
+        let mut event = self.event(caller, audit::Action::Audit);
+        let in_force = self.in_force();
+        match in_force.decide(caller, Action::Audit, Resource::Daemon, None, None) {
+            Ok(permit) => event.policy_ids = permit.policy_ids().to_vec(),
+            Err(denied) => {
+                event.policy_ids = denied.policy_ids;
+                let refusal = Refusal::AccessDenied { fields: Vec::new() };
+                return Err(self.refuse(event, refusal).await);
+            }
+        }
+        let bound = Bound::to(["VerifyLog", &caller.principal.name, &chain]);
+        let after = bound.position(&page_token).and_then(|position| {
+            position.map(|bytes| checked_to(&bytes).ok_or_else(wrong_token)).transpose()
+        });
+        let after = match after {
+            Ok(after) => after,
+            Err(violation) => {
+                return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
+            }
+        };
+        self.record_soon(event)?;
+        let request = VerifyRequest {
+            chain: Some(chain).filter(|chain| !chain.is_empty()),
+            after,
+            deadline: Instant::now() + budget.min(VERIFY_LIMIT),
+        };
+        let store = self.store.clone();
+        let verified = tokio::task::spawn_blocking(move || store.verify(&request))
+            .await
+            .map_err(|_| super::record::internal("a check of the log ended before its time"))?
+            .map_err(|error| store_refusal(&error))?;
+        let next = verified.next.map(|(sequence, hash)| {
+            bound.token(&[sequence.to_be_bytes().as_slice(), &hash].concat())
+        });
+        Ok(VerifyAnswer { chains: verified.chains, next_token: next.unwrap_or_default() })
+    }
+}
+
+fn bound(caller: &Caller, query: &EventQuery) -> Bound {
+    let texts = [
+        &query.pipeline,
+        &query.run_id,
+        &query.environment,
+        &query.step,
+        &query.parameter,
+        &query.principal,
+    ];
+    let actions: Vec<String> =
+        query.actions.iter().map(|action| (*action as i32).to_string()).collect();
+    let outcomes: Vec<String> =
+        query.outcomes.iter().map(|outcome| (*outcome as i32).to_string()).collect();
+    let times = [query.from, query.until].map(|time| time.map(|time| time.to_string()));
+    let (actions, outcomes) = (actions.join(","), outcomes.join(","));
+    let newest = query.newest_first.to_string();
+    let fields = texts.into_iter().chain(&times).map(|text| text.as_deref().unwrap_or_default());
+    let rest = [actions.as_str(), outcomes.as_str(), newest.as_str()];
+    Bound::to(["ListEvents", &caller.principal.name].into_iter().chain(fields).chain(rest))
+}
+
+fn positions(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (beyond, at_most) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*beyond), u64::from_be_bytes(at_most.try_into().ok()?)))
+}
+
+fn checked_to(bytes: &[u8]) -> Option<(u64, [u8; 32])> {
+    let (sequence, hash) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*sequence), hash.try_into().ok()?))
+}

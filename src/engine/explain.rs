@@ -1,0 +1,228 @@
+//! `ExplainRun`: what would be used and why. It asks no source and freezes
+//! nothing.
+
+use std::collections::BTreeSet;
+
+use super::access::well_formed;
+use super::resolve::planned;
+use super::{
+    Caller, Candidate, CandidateBinding, CandidateFate, Engine, ExplainRequest, Explanation,
+    ParameterExplanation, Refusal, StepExplanation,
+};
+use crate::access::{Action, Resource};
+use crate::audit::{self, EventDraft};
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
+use crate::plan::{Plan, PlannedBinding, PlannedStep};
+use crate::provenance::{Layer, SourceKind};
+use crate::resolve::held::Held;
+use crate::resolve::offline::{Decision, Known, Offline, check_rules, decide};
+use crate::resolve::submission::{Submission, read_overrides, submit};
+use crate::snapshot::FrozenStep;
+use crate::value::{PublicValue, Value};
+
+impl Engine {
+    /// What a run would use and why, layer by layer.
+    ///
+    /// # Errors
+    /// As the contract says of `ExplainRun`.
+    pub async fn explain(
+        &self,
+        caller: &Caller,
+        request: ExplainRequest,
+    ) -> Result<Explanation, Refusal> {
+        let mut event = self.event(caller, audit::Action::Explain);
+        match self.explained(caller, request, &mut event) {
+            Ok(explanation) => {
+                self.record_soon(event)?;
+                Ok(explanation)
+            }
+            Err(refusal) => Err(self.refuse(event, refusal).await),
+        }
+    }
+
+    fn explained(
+        &self,
+        caller: &Caller,
+        request: ExplainRequest,
+        event: &mut EventDraft,
+    ) -> Result<Explanation, Refusal> {
+        let mut malformed = Vec::new();
+        let pipeline =
+            well_formed("pipeline", &request.pipeline, PipelineName::parse, &mut malformed);
+        let environment = well_formed(
+            "environment",
+            &request.environment,
+            EnvironmentName::parse,
+            &mut malformed,
+        );
+        let preset = Some(request.preset.as_str())
+            .filter(|preset| !preset.is_empty())
+            .and_then(|preset| well_formed("preset", preset, PresetName::parse, &mut malformed));
+        let (Some(pipeline), Some(environment), true) =
+            (pipeline, environment, malformed.is_empty())
+        else {
+            malformed.extend(request.problems);
+            return Err(Refusal::Invalid(malformed));
+        };
+        let in_force = self.in_force();
+        match in_force.plans.pipelines.get(&pipeline) {
+            Some(known) => event.pipeline = Some(known.name.clone()),
+            None => event.unknown_names += 1,
+        }
+        event.environment = in_force.plans.environments.get(&environment).cloned();
+        let resource = Resource::Pipeline(&pipeline);
+        match in_force.decide(
+            caller,
+            Action::Explain,
+            resource,
+            Some(&environment),
+            preset.as_ref(),
+        ) {
+            Ok(permit) => event.policy_ids = permit.policy_ids().to_vec(),
+            Err(denied) => {
+                event.policy_ids = denied.policy_ids;
+                return Err(Refusal::AccessDenied { fields: Vec::new() });
+            }
+        }
+        let plan = planned(&in_force, pipeline.as_str(), environment.as_str())?;
+        let mut violations = request.problems;
+        let read = read_overrides(&plan.common.interface, request.overrides, &mut violations);
+        event.unknown_names += read.unknown_names;
+        let unsound: BTreeSet<ParameterName> =
+            read.named.iter().filter(|name| !read.values.contains_key(*name)).cloned().collect();
+        let submission = submit(&plan, &request.preset, read, &mut violations);
+        let offline = Offline::new(&plan, &submission, None);
+        check_rules(&offline, &unsound, &mut violations);
+        if !violations.is_empty() {
+            return Err(Refusal::Invalid(violations));
+        }
+        Ok(explanation(&plan, &submission, &offline))
+    }
+}
+
+fn explanation(plan: &Plan, submission: &Submission, offline: &Offline<'_>) -> Explanation {
+    let parameters = plan
+        .parameters
+        .keys()
+        .map(|name| {
+            let declared = plan.common.declared.get(name);
+            ParameterExplanation {
+                name: name.clone(),
+                candidates: candidates(plan, submission, name),
+                value: known_value(offline, name),
+                secrecy: declared.map(|one| one.secrecy.clone()).unwrap_or_default(),
+            }
+        })
+        .collect();
+    Explanation {
+        revision: plan.revision.clone(),
+        parameters,
+        steps: plan.common.steps.iter().map(|step| explain_step(offline, step)).collect(),
+        warnings: submission.warnings.clone(),
+    }
+}
+
+fn known_value(offline: &Offline<'_>, name: &ParameterName) -> Option<PublicValue> {
+    match offline.value(name) {
+        Known::Value(Held::Public(value)) => Some(value),
+        Known::Value(Held::Secret(_)) | Known::Hangs | Known::Failed(..) => None,
+    }
+}
+
+fn explain_step(offline: &Offline<'_>, step: &PlannedStep) -> StepExplanation {
+    let Decision { decision, instance_count } = decide(offline, step);
+    let step = FrozenStep {
+        name: step.name.clone(),
+        needs: step.needs.clone(),
+        decision,
+        sees: step.sees.clone(),
+        instances: Vec::new(),
+    };
+    StepExplanation { step, instance_count }
+}
+
+/// What each layer binds a parameter to, lowest first.
+fn candidates(plan: &Plan, submission: &Submission, name: &ParameterName) -> Vec<Candidate> {
+    let Some(parameter) = plan.parameters.get(name) else { return Vec::new() };
+    let secret = plan.common.interface.parameters.get(name).is_none_or(|one| one.secret);
+    let mut candidates = Vec::new();
+    if let Some(standby) = &parameter.standby {
+        candidates.push(Candidate {
+            layer: Layer::Definition,
+            fate: CandidateFate::Standby,
+            binding: literal(&standby.value, secret),
+            locked: false,
+            place: standby.place.clone(),
+        });
+    }
+    for bound in &parameter.bindings {
+        candidates.push(Candidate {
+            layer: bound.layer,
+            fate: CandidateFate::Hidden,
+            binding: binding(&bound.binding, secret),
+            locked: bound.locked,
+            place: bound.place.clone(),
+        });
+    }
+    let presets = submission.preset.as_ref().and_then(|preset| plan.common.presets.get(preset));
+    if let Some(value) = presets.and_then(|values| values.get(name)) {
+        candidates.push(of_request(Layer::Preset, value, secret));
+    }
+    if let Some(value) = submission.overrides.get(name) {
+        candidates.push(of_request(Layer::Override, value, secret));
+    }
+    settle(&mut candidates);
+    candidates
+}
+
+/// The highest layer wins; a default below a winning source stands by.
+fn settle(candidates: &mut [Candidate]) {
+    let Some((winner, below)) = candidates.split_last_mut() else { return };
+    winner.fate = CandidateFate::Wins;
+    let asks = matches!(
+        &winner.binding,
+        CandidateBinding::Source { kind, .. } if *kind != SourceKind::Template
+    );
+    for candidate in below {
+        let is_literal = !matches!(candidate.binding, CandidateBinding::Source { .. });
+        let stands_by = asks && is_literal && candidate.layer == Layer::Definition;
+        candidate.fate = if stands_by { CandidateFate::Standby } else { CandidateFate::Hidden };
+    }
+}
+
+fn of_request(layer: Layer, value: &Value, secret: bool) -> Candidate {
+    Candidate {
+        layer,
+        fate: CandidateFate::Hidden,
+        binding: literal(value, secret),
+        locked: false,
+        place: String::new(),
+    }
+}
+
+fn literal(value: &Value, secret: bool) -> CandidateBinding {
+    if secret {
+        CandidateBinding::Redacted
+    } else {
+        CandidateBinding::Value(PublicValue::declared_public(value.clone()))
+    }
+}
+
+fn binding(binding: &PlannedBinding, secret: bool) -> CandidateBinding {
+    let computed_from = binding.computed_from().into_iter().collect();
+    match binding {
+        PlannedBinding::Literal(value) => literal(value, secret),
+        PlannedBinding::Template { text, .. } => CandidateBinding::Source {
+            kind: SourceKind::Template,
+            name: String::new(),
+            location: text.chars().take(1024).collect(),
+            computed_from,
+        },
+        PlannedBinding::Source(source) => CandidateBinding::Source {
+            kind: source.kind.kind(),
+            name: source.source.to_string(),
+            location: source.location.clone(),
+            computed_from,
+        },
+    }
+}

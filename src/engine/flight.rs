@@ -1,0 +1,88 @@
+//! One resolution for all calls that come at the same time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Refusal;
+use super::open::LoadedRun;
+use crate::audit::Principal;
+use crate::name::RunKey;
+use crate::resolve::request::FrozenRequest;
+
+/// What became of a resolution.
+pub(super) type Landed = Result<Arc<LoadedRun>, Refusal>;
+
+/// The resolutions that are under way.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<RunKey, Flight>>);
+
+/// A resolution that is under way.
+#[derive(Clone)]
+pub(super) struct Flight {
+    /// Who began it.
+    pub(super) owner: Principal,
+    /// What it was asked with.
+    pub(super) request: Arc<FrozenRequest>,
+    landing: watch::Receiver<Option<Landed>>,
+}
+
+impl Flight {
+    /// Waits for its end; none if whoever resolved it is gone.
+    pub(super) async fn landed(mut self) -> Option<Landed> {
+        self.landing.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+/// A call's part in a resolution.
+pub(super) enum Part {
+    /// It resolves: the ticket ends the flight, whatever happens.
+    Leads(Box<Ticket>),
+    /// Another call does.
+    Waits(Flight),
+}
+
+/// The right and duty to resolve a run. Dropped, it ends the flight.
+pub(super) struct Ticket {
+    flights: Arc<Flights>,
+    key: RunKey,
+    landing: watch::Sender<Option<Landed>>,
+}
+
+impl Ticket {
+    /// Ends the flight with its outcome.
+    pub(super) fn land(self, outcome: Landed) {
+        self.flights.remove(&self.key);
+        self.landing.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.flights.remove(&self.key);
+    }
+}
+
+impl Flights {
+    /// Takes part in the resolution of a run: as its leader where there is none.
+    pub(super) fn board(
+        self: &Arc<Self>,
+        key: &RunKey,
+        owner: &Principal,
+        request: &Arc<FrozenRequest>,
+    ) -> Part {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flights.get(key) {
+            return Part::Waits(flight.clone());
+        }
+        let (landing, waiting) = watch::channel(None);
+        let flight = Flight { owner: owner.clone(), request: request.clone(), landing: waiting };
+        flights.insert(key.clone(), flight);
+        Part::Leads(Box::new(Ticket { flights: self.clone(), key: key.clone(), landing }))
+    }
+
+    fn remove(&self, key: &RunKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}

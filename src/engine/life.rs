@@ -1,0 +1,169 @@
+//! The record of a run, and its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::access::{Question, named_run};
+use super::record::{internal, store_refusal};
+use super::{Caller, Engine, Refusal, RunSelector, RunView, Violation, ViolationReason};
+use crate::access::Action;
+use crate::audit::{self, EventDraft, Outcome, Principal};
+use crate::name::RunKey;
+use crate::resolve::failure::Failure;
+use crate::store::{RunEnd, StoreError, StoredRun};
+
+/// How often runs whose lifetime is over are looked for.
+const SWEEP: Duration = Duration::from_millis(500);
+/// The most runs that one sweep ends.
+const SWEPT: usize = 256;
+
+impl Engine {
+    /// The record of a run, open or ended.
+    ///
+    /// # Errors
+    /// As the contract says of `GetRun`.
+    pub async fn get_run(&self, caller: &Caller, run: RunSelector) -> Result<RunView, Refusal> {
+        let event = self.event(caller, audit::Action::Read);
+        let mut violations = Vec::new();
+        let Some(named) = named_run(&run, &mut violations) else {
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        };
+        let question = Question { action: Action::Read, recorded: audit::Action::Read, step: None };
+        let permitted = self.permitted_run(caller, &named, question).await?;
+        self.record_soon(permitted.event)?;
+        self.viewed(caller, &permitted.run)
+    }
+
+    /// Ends a run, or answers how it ended if that was the same way.
+    ///
+    /// # Errors
+    /// As the contract says of `CompleteRun`.
+    pub async fn complete(
+        &self,
+        caller: &Caller,
+        run: RunSelector,
+        end: Option<RunEnd>,
+    ) -> Result<RunView, Refusal> {
+        let event = self.event(caller, audit::Action::Complete);
+        let mut violations = Vec::new();
+        let named = named_run(&run, &mut violations);
+        let (Some(named), true) = (named, violations.is_empty()) else {
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        };
+        let question =
+            Question { action: Action::Complete, recorded: audit::Action::Complete, step: None };
+        let permitted = self.permitted_run(caller, &named, question).await?;
+        let event = permitted.event;
+        let Some(end) = end.filter(|end| *end != RunEnd::Expired) else {
+            let violation = Violation {
+                field: "outcome".into(),
+                reason: ViolationReason::InvalidField,
+                description: "expected succeeded, failed or cancelled".into(),
+            };
+            return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
+        };
+        let key = permitted.run.run.frozen.key.clone();
+        // One whose lifetime is over can't be completed any more, swept or not.
+        if permitted.run.run.end.is_none() && !permitted.run.is_open(self.store.now()) {
+            self.expire(&key).await;
+        }
+        let ended = self.end(&key, end, event).await?;
+        let view = self.viewed(caller, &self.load(ended.clone())?)?;
+        match ended.end {
+            Some((how, _)) if how == end => Ok(view),
+            Some((how, _)) => Err(Refusal::RunEnded { end: how }),
+            None => Err(internal("a run that was ended is open")),
+        }
+    }
+
+    async fn end(
+        &self,
+        key: &RunKey,
+        end: RunEnd,
+        event: EventDraft,
+    ) -> Result<StoredRun, Refusal> {
+        let events = Box::new(move |run: &StoredRun, by_this_call: bool| {
+            let mut event = event;
+            let differs = run.end.is_some_and(|(how, _)| how != end);
+            if !by_this_call && differs {
+                event.outcome = Outcome::Failed;
+                "RUN_ENDED".clone_into(&mut event.reason);
+            }
+            vec![event]
+        });
+        let outcome = self.store.end_run(key.clone(), end, events).await;
+        self.open.forget(key);
+        match outcome {
+            Ok(ended) => Ok(ended.run),
+            Err(StoreError::QueueFull) => Err(Refusal::AuditUnavailable),
+            Err(error) => Err(store_refusal(&error)),
+        }
+    }
+
+    /// Ends runs whose lifetime is over, until the daemon stops.
+    pub async fn expire_overdue(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            match self.store.overdue(self.store.now(), SWEPT) {
+                Ok(keys) => {
+                    for key in keys {
+                        self.expire(&key).await;
+                    }
+                }
+                Err(error) => tracing::error!(%error, "overdue runs can't be looked for"),
+            }
+        }
+    }
+
+    async fn expire(&self, key: &RunKey) {
+        let now = jiff::Timestamp::now();
+        let mut event =
+            EventDraft::new(now, Principal::daemon(), audit::Action::Expire, Outcome::Succeeded);
+        event.pipeline = Some(key.pipeline.clone());
+        event.run = Some((key.run_id.clone(), key.attempt));
+        let events = Box::new(move |run: &StoredRun, by_this_call: bool| {
+            event.environment = Some(run.frozen.environment.clone());
+            event.bundle.clone_from(&run.frozen.bundle);
+            if by_this_call { vec![event] } else { Vec::new() }
+        });
+        let outcome = self.store.end_run(key.clone(), RunEnd::Expired, events).await;
+        self.open.forget(key);
+        if let Err(error) = outcome {
+            tracing::error!(%error, "a run whose lifetime is over can't be ended");
+        }
+    }
+}
+
+/// A failed resolution as it is kept: what went wrong, and no value.
+#[derive(Serialize)]
+struct KeptFailure<'a> {
+    subject: &'a str,
+    reason: &'static str,
+    source: &'static str,
+    source_name: &'a str,
+    location: &'a str,
+    cause: &'static str,
+    attempts: u32,
+}
+
+/// The form in which the failures of one resolution are kept: JSON, format 1.
+pub(super) fn failure_record(failures: &[Failure]) -> Vec<u8> {
+    let kept: Vec<KeptFailure<'_>> = failures
+        .iter()
+        .map(|failure| {
+            let asked = failure.asked.as_ref();
+            KeptFailure {
+                subject: &failure.subject,
+                reason: failure.reason.word(),
+                source: asked.map_or("", |asked| asked.kind.word()),
+                source_name: asked.map_or("", |asked| asked.source.as_str()),
+                location: asked.map_or("", |asked| asked.location.as_str()),
+                cause: asked.and_then(|asked| asked.cause).map_or("", crate::source::Cause::word),
+                attempts: asked.map_or(0, |asked| asked.attempts),
+            }
+        })
+        .collect();
+    serde_json::to_vec(&serde_json::json!({ "format": 1, "failures": kept })).unwrap_or_default()
+}

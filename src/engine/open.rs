@@ -1,0 +1,122 @@
+//! Open runs, ready to answer: a bounded cache over the store.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::name::RunKey;
+use crate::plan::Interface;
+use crate::resolve::request::FrozenRequest;
+use crate::snapshot::Snapshot;
+use crate::store::StoredRun;
+
+/// The most runs that are kept ready.
+const MAX_RUNS: usize = 4_096;
+/// The most encoded answers that are kept for one run.
+const MAX_ANSWERS: usize = 512;
+
+/// A run as the engine works with it.
+pub(super) struct LoadedRun {
+    /// As it is kept; its record and sealed part are taken out.
+    pub(super) run: Arc<StoredRun>,
+    /// What was frozen.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// What it was asked with.
+    pub(super) request: FrozenRequest,
+    /// What could be passed to it.
+    pub(super) interface: Arc<Interface>,
+    /// Its sealed values; empty once it has ended.
+    pub(super) sealed: Bytes,
+    /// Answers to `GetContext`, encoded.
+    answers: RwLock<HashMap<AnswerKey, Bytes>>,
+}
+
+/// What names an encoded answer of a run.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct AnswerKey {
+    pub(super) step: String,
+    pub(super) instance: Option<u32>,
+    pub(super) fingerprints: bool,
+}
+
+impl LoadedRun {
+    pub(super) fn new(
+        run: Arc<StoredRun>,
+        snapshot: Arc<Snapshot>,
+        request: FrozenRequest,
+        interface: Arc<Interface>,
+        sealed: Bytes,
+    ) -> Self {
+        Self { run, snapshot, request, interface, sealed, answers: RwLock::default() }
+    }
+
+    pub(super) fn answer(&self, key: &AnswerKey) -> Option<Bytes> {
+        self.answers.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub(super) fn keep_answer(&self, key: AnswerKey, answer: Bytes) {
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= MAX_ANSWERS {
+            answers.clear();
+        }
+        answers.insert(key, answer);
+    }
+
+    /// Whether it is open at `now`. One whose lifetime is over is not, whether or
+    /// not that is recorded yet.
+    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+        self.run.end.is_none() && self.run.frozen.expires > now
+    }
+}
+
+/// The runs that are kept ready. The store's daemon is its only writer, so that
+/// what is here is what is there.
+#[derive(Default)]
+pub(super) struct OpenRuns(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    runs: HashMap<RunKey, Arc<LoadedRun>>,
+    /// In the order in which they came, oldest first.
+    order: VecDeque<RunKey>,
+    /// Grows whenever a run ends: what was read before is not kept after.
+    epoch: u64,
+}
+
+impl OpenRuns {
+    pub(super) fn find(&self, key: &RunKey) -> Option<Arc<LoadedRun>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).runs.get(key).cloned()
+    }
+
+    /// To be asked for before a run is read from the store.
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+
+    /// Keeps a run that was read in this epoch, unless one has ended since: it
+    /// could be this one.
+    pub(super) fn keep(&self, run: Arc<LoadedRun>, epoch: u64) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.epoch != epoch {
+            return;
+        }
+        let key = run.run.frozen.key.clone();
+        if kept.runs.insert(key.clone(), run).is_none() {
+            kept.order.push_back(key);
+        }
+        while kept.runs.len() > MAX_RUNS {
+            let Some(oldest) = kept.order.pop_front() else { return };
+            kept.runs.remove(&oldest);
+        }
+    }
+
+    pub(super) fn forget(&self, key: &RunKey) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.epoch += 1;
+        if kept.runs.remove(key).is_some() {
+            kept.order.retain(|other| other != key);
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The values of a run: what is needed, each once, independent ones at the same
+//! time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
+
+use super::failure::{Asked, Failure, reason_of, words_of};
+use super::fetch::Fetcher;
+use super::held::Held;
+use super::submission::Submission;
+use crate::expression::{RunScope, Scope};
+use crate::name::{MatrixName, ParameterName};
+use crate::plan::{LayerBinding, Plan, PlannedBind, PlannedBinding, PlannedSource, render_address};
+use crate::provenance::{Layer, Provenance, SourceKind};
+use crate::refusal::ViolationReason;
+use crate::source::{Answer, Ask, Cause, Located, PickError};
+use crate::value::Value;
+
+/// A parameter's value and where it came from.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The value.
+    pub held: Held,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
+
+/// The value can't be had; the failure is among [`Evaluator::failures`], under
+/// this parameter or one that it is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed;
+
+type Outcome = Result<Arc<Evaluated>, Failed>;
+type Pending<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// Evaluates the parameters of one run on demand.
+pub struct Evaluator<'a> {
+    plan: &'a Plan,
+    submission: &'a Submission,
+    run: &'a RunScope,
+    fetcher: Fetcher<'a>,
+    cells: BTreeMap<&'a ParameterName, OnceCell<Outcome>>,
+    failures: Mutex<Vec<Failure>>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// For one run of a plan.
+    pub fn new(
+        plan: &'a Plan,
+        submission: &'a Submission,
+        run: &'a RunScope,
+        fetcher: Fetcher<'a>,
+    ) -> Self {
+        let cells = plan.parameters.keys().map(|name| (name, OnceCell::new())).collect();
+        Self { plan, submission, run, fetcher, cells, failures: Mutex::new(Vec::new()) }
+    }
+
+    /// The values of all these, or that some can't be had.
+    ///
+    /// # Errors
+    /// [`Failed`], once all that could be had was had.
+    pub async fn values(&self, names: &BTreeSet<ParameterName>) -> Result<Values, Failed> {
+        let outcomes = join_all(names.iter().map(|name| self.value(name))).await;
+        names
+            .iter()
+            .zip(outcomes)
+            .map(|(name, outcome)| Ok((name.clone(), outcome?)))
+            .collect::<Result<_, _>>()
+            .map(Values)
+    }
+
+    /// What failed so far.
+    pub fn failures(self) -> Vec<Failure> {
+        self.failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a failure that was found with these values.
+    pub fn fail(&self, failure: Failure) -> Failed {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        Failed
+    }
+
+    /// A scope over these values.
+    pub fn scope<'s>(&'s self, values: &'s Values) -> ValueScope<'s> {
+        ValueScope { plan: self.plan, run: Some(self.run), values, matrix: None }
+    }
+
+    /// All values that were needed so far.
+    pub fn evaluated(&self) -> BTreeMap<ParameterName, Arc<Evaluated>> {
+        self.cells
+            .iter()
+            .filter_map(|(name, cell)| Some(((*name).clone(), cell.get()?.clone().ok()?)))
+            .collect()
+    }
+
+    fn value<'s>(&'s self, name: &'s ParameterName) -> Pending<'s> {
+        Box::pin(async move {
+            let Some(cell) = self.cells.get(name) else { return Err(Failed) };
+            cell.get_or_init(|| self.compute(name)).await.clone()
+        })
+    }
+
+    async fn compute(&self, name: &ParameterName) -> Outcome {
+        if let Some((layer, value)) = self.submission.values.get(name) {
+            return Ok(self.evaluated_as(name, value.clone(), literal(*layer)));
+        }
+        let winner = self.plan.parameters.get(name).and_then(|parameter| parameter.bindings.last());
+        let Some(winner) = winner else {
+            let description = "required, and no layer binds it".to_owned();
+            return Err(self.fail(Failure::own(
+                name.as_str(),
+                ViolationReason::MissingParameter,
+                description,
+            )));
+        };
+        let read = self.values(&winner.binding.computed_from()).await?;
+        match winner.binding.as_ref() {
+            PlannedBinding::Literal(value) => {
+                Ok(self.evaluated_as(name, value.clone(), literal(winner.layer)))
+            }
+            PlannedBinding::Template { template, .. } => {
+                let value = template
+                    .evaluate(&self.scope(&read))
+                    .map_err(|error| self.template_failed(name, &error.to_string()))?;
+                let mut provenance = literal(winner.layer);
+                provenance.source = SourceKind::Template;
+                provenance.computed_from = winner.binding.computed_from();
+                self.checked(name, value, provenance, None)
+            }
+            PlannedBinding::Source(source) => self.fetch(name, winner, source, &read).await,
+        }
+    }
+
+    fn template_failed(&self, name: &ParameterName, error: &str) -> Failed {
+        let description = format!("its template can't be evaluated: {error}");
+        self.fail(Failure::own(name.as_str(), ViolationReason::TemplateFailed, description))
+    }
+
+    fn evaluated_as(
+        &self,
+        name: &ParameterName,
+        value: Value,
+        provenance: Provenance,
+    ) -> Arc<Evaluated> {
+        Arc::new(Evaluated { held: Held::new(value, self.is_secret(name)), provenance })
+    }
+
+    fn is_secret(&self, name: &ParameterName) -> bool {
+        self.plan.common.interface.parameters.get(name).is_none_or(|one| one.secret)
+    }
+
+    /// Checks what a template or source gave. Of a secret the caller learns no
+    /// more than that it doesn't fit.
+    fn checked(
+        &self,
+        name: &ParameterName,
+        value: Value,
+        provenance: Provenance,
+        asked: Option<Asked>,
+    ) -> Outcome {
+        if let Err(limit) = value.check_limits() {
+            let reason = ViolationReason::InvalidValue;
+            let failure = Failure::own(name.as_str(), reason, limit.to_string());
+            return Err(self.fail(Failure { asked, ..failure }));
+        }
+        let Some(parameter) = self.plan.common.interface.parameters.get(name) else {
+            return Err(Failed);
+        };
+        let Err(violations) = parameter.schema.check(&value) else {
+            return Ok(self.evaluated_as(name, value, provenance));
+        };
+        let told = violations.iter().take(if parameter.secret { 1 } else { violations.len() });
+        for violation in told {
+            let at = &violation.pointer;
+            let description = if parameter.secret {
+                "isn't of the declared type, or breaks its schema".to_owned()
+            } else if at.is_empty() {
+                format!("expected {}", violation.expected)
+            } else {
+                format!("at `{at}`: expected {}", violation.expected)
+            };
+            let mut failure =
+                Failure::own(name.as_str(), ViolationReason::InvalidValue, description);
+            failure.keyword = violation.keyword;
+            failure.asked.clone_from(&asked);
+            self.fail(failure);
+        }
+        Err(Failed)
+    }
+
+    async fn fetch(
+        &self,
+        name: &ParameterName,
+        winner: &LayerBinding,
+        source: &PlannedSource,
+        read: &Values,
+    ) -> Outcome {
+        let (ask, located) = self.located(name, winner, source, read)?;
+        let outcome = self.fetcher.read(&source.source, located.read).await;
+        let Some(outcome) = outcome.get() else { return Err(Failed) };
+        let asked = |cause| Asked {
+            kind: source.kind.kind(),
+            source: source.source.clone(),
+            location: located.location.clone(),
+            cause,
+            attempts: outcome.attempts,
+            retry_after: None,
+        };
+        let provenance = |version: Option<String>| Provenance {
+            layer: winner.layer,
+            source: source.kind.kind(),
+            source_name: Some(source.source.clone()),
+            location: located.location.chars().take(1024).collect(),
+            version,
+            fetched: Some(outcome.time),
+            computed_from: source.references.parameters.clone(),
+            default_used: false,
+        };
+        let (raw, version) = match &outcome.answer {
+            Err(error) => {
+                let asked = Asked { retry_after: error.retry_after, ..asked(Some(error.cause)) };
+                return Err(self.source_failed(name, error.cause, asked));
+            }
+            Ok(Answer::Gone) => {
+                let description = "the source had it once: it was deleted or destroyed".to_owned();
+                let failure = Failure::own(name.as_str(), ViolationReason::ValueGone, description);
+                return Err(self.fail(Failure { asked: Some(asked(None)), ..failure }));
+            }
+            Ok(Answer::Missing) => {
+                return self.default(name, winner, provenance(None), asked(None));
+            }
+            Ok(Answer::Found { raw, version }) => (raw, version.clone()),
+        };
+        let Some(parameter) = self.plan.common.interface.parameters.get(name) else {
+            return Err(Failed);
+        };
+        match source.kind.pick(raw, &ask, &parameter.schema) {
+            Ok(value) => self.checked(name, value, provenance(version), Some(asked(None))),
+            Err(PickError::Missing) => self.default(name, winner, provenance(version), asked(None)),
+            Err(PickError::Failed(cause)) => {
+                Err(self.source_failed(name, cause, asked(Some(cause))))
+            }
+            Err(PickError::Invalid { pointer, expected }) => {
+                let description = match (parameter.secret, pointer.as_str()) {
+                    (true, _) => "isn't of the declared type, or breaks its schema".to_owned(),
+                    (false, "") => format!("expected {expected}"),
+                    (false, at) => format!("at `{at}`: expected {expected}"),
+                };
+                let failure =
+                    Failure::own(name.as_str(), ViolationReason::InvalidValue, description);
+                Err(self.fail(Failure { asked: Some(asked(None)), keyword: "type", ..failure }))
+            }
+        }
+    }
+
+    fn source_failed(&self, name: &ParameterName, cause: Cause, asked: Asked) -> Failed {
+        let description = words_of(cause).to_owned();
+        let failure = Failure::own(name.as_str(), reason_of(cause), description);
+        self.fail(Failure { asked: Some(asked), ..failure })
+    }
+
+    /// Renders the address and decides the grants on its canonical form.
+    fn located(
+        &self,
+        name: &ParameterName,
+        winner: &LayerBinding,
+        source: &PlannedSource,
+        read: &Values,
+    ) -> Result<(Ask, Located), Failed> {
+        let scope = self.scope(read);
+        let address = render_address(&source.address, &scope)
+            .map_err(|error| self.template_failed(name, &error.to_string()))?;
+        let mut binds = Vec::with_capacity(source.binds.len());
+        for (bind, planned) in &source.binds {
+            let value = match planned {
+                PlannedBind::Literal(value) => value.clone(),
+                PlannedBind::Template(template) => template
+                    .evaluate(&scope)
+                    .map_err(|error| self.template_failed(name, &error.to_string()))?,
+            };
+            binds.push((bind.clone(), value));
+        }
+        let ask = Ask { address, texts: source.texts.clone(), binds };
+        let located = source
+            .kind
+            .locate(&ask)
+            .map_err(|error| self.template_failed(name, &error.to_string()))?;
+        if !crate::plan::covers(&winner.grants, located.grant_path.as_deref()) {
+            let asked = Asked {
+                kind: source.kind.kind(),
+                source: source.source.clone(),
+                location: located.location,
+                cause: Some(Cause::NotGranted),
+                attempts: 0,
+                retry_after: None,
+            };
+            return Err(self.source_failed(name, Cause::NotGranted, asked));
+        }
+        Ok((ask, located))
+    }
+
+    /// The default stands in where the source says that there is no such value.
+    fn default(
+        &self,
+        name: &ParameterName,
+        winner: &LayerBinding,
+        mut provenance: Provenance,
+        asked: Asked,
+    ) -> Outcome {
+        let default =
+            self.plan.common.declared.get(name).and_then(|declared| declared.default.as_ref());
+        match default {
+            Some(value) => {
+                provenance.default_used = true;
+                provenance.layer = winner.layer;
+                Ok(self.evaluated_as(name, value.clone(), provenance))
+            }
+            None => {
+                let description =
+                    "the source has no such value, and there is no default".to_owned();
+                let failure =
+                    Failure::own(name.as_str(), ViolationReason::NoSuchValue, description);
+                Err(self.fail(Failure { asked: Some(asked), ..failure }))
+            }
+        }
+    }
+}
+
+fn literal(layer: Layer) -> Provenance {
+    Provenance {
+        layer,
+        source: SourceKind::Literal,
+        source_name: None,
+        location: String::new(),
+        version: None,
+        fetched: None,
+        computed_from: BTreeSet::new(),
+        default_used: false,
+    }
+}
+
+/// Values by name.
+#[derive(Debug, Default, Clone)]
+pub struct Values(pub BTreeMap<ParameterName, Arc<Evaluated>>);
+
+/// Names of expressions over values that were had.
+pub struct ValueScope<'a> {
+    plan: &'a Plan,
+    run: Option<&'a RunScope>,
+    values: &'a Values,
+    matrix: Option<&'a BTreeMap<MatrixName, Value>>,
+}
+
+impl<'a> ValueScope<'a> {
+    /// The same with a combination of a matrix.
+    pub fn with_matrix(&self, matrix: &'a BTreeMap<MatrixName, Value>) -> Self {
+        Self { matrix: Some(matrix), plan: self.plan, run: self.run, values: self.values }
+    }
+}
+
+impl Scope for ValueScope<'_> {
+    fn parameter(&self, name: &ParameterName) -> Option<&Value> {
+        self.values.0.get(name).map(|evaluated| evaluated.held.value())
+    }
+
+    fn matrix(&self, name: &MatrixName) -> Option<&Value> {
+        self.matrix.and_then(|matrix| matrix.get(name))
+    }
+
+    fn environment(&self) -> &str {
+        self.plan.environment.as_str()
+    }
+
+    fn pipeline(&self) -> &str {
+        self.plan.pipeline.as_str()
+    }
+
+    fn run(&self) -> Option<&RunScope> {
+        self.run
+    }
+}

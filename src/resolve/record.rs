@@ -1,0 +1,112 @@
+//! The form in which a resolved run is kept: the redacted record, authenticated,
+//! and the secrets, sealed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::FrozenRequest;
+use crate::name::{AliasName, ParameterName, RunKey};
+use crate::plan::{Interface, InterfaceParameter};
+use crate::schema::Schema;
+use crate::snapshot::{FORMAT, Snapshot};
+use crate::store::sealing::Sealer;
+
+/// What is kept of a run in the open.
+#[derive(Clone)]
+pub struct Record {
+    /// What was frozen.
+    pub snapshot: Snapshot,
+    /// What it was asked with.
+    pub request: FrozenRequest,
+    /// What could be passed to its pipeline: a later call is read by it, whatever
+    /// the definition has become.
+    pub interface: Arc<Interface>,
+}
+
+/// The record was changed, or is of a format that this release doesn't know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the record was changed or can't be read")]
+pub struct Unreadable;
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    snapshot: Snapshot,
+    request: FrozenRequest,
+    parameters: BTreeMap<ParameterName, WrittenParameter>,
+    aliases: BTreeMap<AliasName, ParameterName>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenParameter {
+    schema: serde_json::Value,
+    secret: bool,
+}
+
+/// The length of the code that authenticates a record, in bytes.
+const CODE: usize = 32;
+
+impl Record {
+    /// The record's bytes: an authentication code and JSON.
+    ///
+    /// # Errors
+    /// A library failed, which no record is known to cause.
+    pub fn to_bytes(&self, run: &RunKey, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
+        let parameters = self
+            .interface
+            .parameters
+            .iter()
+            .map(|(name, one)| {
+                let written =
+                    WrittenParameter { schema: one.schema.json().clone(), secret: one.secret };
+                (name.clone(), written)
+            })
+            .collect();
+        let written = Written {
+            format: FORMAT,
+            snapshot: self.snapshot.clone(),
+            request: self.request.clone(),
+            parameters,
+            aliases: self.interface.aliases.clone(),
+        };
+        let json = serde_json::to_vec(&written).map_err(|_| Unreadable)?;
+        let mut bytes = sealer.authenticate(run, &json).to_vec();
+        bytes.extend(json);
+        Ok(bytes)
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// It was changed, or can't be read.
+    pub fn from_bytes(run: &RunKey, bytes: &[u8], sealer: &Sealer) -> Result<Self, Unreadable> {
+        let (code, json) = bytes.split_first_chunk::<CODE>().ok_or(Unreadable)?;
+        if !sealer.verify(run, json, code) {
+            return Err(Unreadable);
+        }
+        let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
+        if written.format != FORMAT {
+            return Err(Unreadable);
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, one) in written.parameters {
+            let schema = Schema::from_json(&one.schema).map_err(|_| Unreadable)?;
+            let parameter = InterfaceParameter { schema: Arc::new(schema), secret: one.secret };
+            parameters.insert(name, parameter);
+        }
+        let interface = Arc::new(Interface { parameters, aliases: written.aliases });
+        Ok(Self { snapshot: written.snapshot, request: written.request, interface })
+    }
+}
+
+/// The name under which a parameter's value is sealed.
+pub fn parameter_item(name: &ParameterName) -> String {
+    format!("params.{name}")
+}
+
+/// The name under which a step's own item is sealed.
+pub fn entry_item(step: &str, instance: u32, item: &str) -> String {
+    format!("steps.{step}.{instance}.{item}")
+}

@@ -1,0 +1,85 @@
+//! What a run was asked with: what makes another call the same call.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{EnvironmentName, ParameterName};
+use crate::plan::Interface;
+use crate::secret::SecretValue;
+use crate::store::fingerprint::Fingerprints;
+use crate::value::{PublicValue, Value};
+
+/// A request as it is kept and compared: secrets by keyed fingerprint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FrozenRequest {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The preset; empty: none.
+    pub preset: String,
+    /// The overrides by declared name.
+    pub overrides: BTreeMap<ParameterName, FrozenOverride>,
+}
+
+/// An override as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FrozenOverride {
+    /// Of a public parameter: the value.
+    Public(PublicValue),
+    /// Of a secret: its fingerprint.
+    Secret([u8; 16]),
+}
+
+impl FrozenRequest {
+    /// Freezes what a caller passed.
+    pub fn new(
+        environment: EnvironmentName,
+        preset: &str,
+        values: &BTreeMap<ParameterName, Value>,
+        interface: &Interface,
+        fingerprints: &Fingerprints,
+    ) -> Self {
+        let overrides = values
+            .iter()
+            .map(|(name, value)| {
+                let secret = interface.parameters.get(name).is_none_or(|one| one.secret);
+                let frozen = if secret {
+                    FrozenOverride::Secret(fingerprints.of(&SecretValue::new(value.clone())))
+                } else {
+                    FrozenOverride::Public(PublicValue::declared_public(value.clone()))
+                };
+                (name.clone(), frozen)
+            })
+            .collect();
+        Self { environment, preset: preset.to_owned(), overrides }
+    }
+
+    /// The fields in which two requests differ, never how.
+    pub fn differs(&self, other: &Self) -> Vec<String> {
+        let mut fields = Vec::new();
+        if self.environment != other.environment {
+            fields.push("environment".to_owned());
+        }
+        if self.preset != other.preset {
+            fields.push("preset".to_owned());
+        }
+        let names: BTreeSet<_> = self.overrides.keys().chain(other.overrides.keys()).collect();
+        for name in names {
+            let (mine, theirs) = (self.overrides.get(name), other.overrides.get(name));
+            let same = match (mine, theirs) {
+                (Some(FrozenOverride::Public(a)), Some(FrozenOverride::Public(b))) => {
+                    a.get().means(b.get())
+                }
+                (Some(FrozenOverride::Secret(a)), Some(FrozenOverride::Secret(b))) => a == b,
+                _ => false,
+            };
+            if !same {
+                let secret =
+                    [mine, theirs].iter().any(|one| matches!(one, Some(FrozenOverride::Secret(_))));
+                let group = if secret { "secret_overrides" } else { "overrides" };
+                fields.push(format!("{group}.{name}"));
+            }
+        }
+        fields
+    }
+}

@@ -1,0 +1,124 @@
+//! The only door for secret bytes: a frozen run, a permit for each item and the
+//! record of the access go in; bytes come out.
+
+use crate::access::{Action, Permit};
+use crate::audit::Recorded;
+use crate::audit::event::ItemName;
+use crate::name::{ParameterName, RunKey, StepName};
+use crate::resolve::held::revealed_form;
+use crate::resolve::record::{entry_item, parameter_item};
+use crate::secret::SecretBytes;
+use crate::snapshot::SecretEncoding;
+use crate::store::sealing::Sealer;
+use crate::value::binary;
+
+/// The most bytes of an answer.
+pub const MAX_ANSWER_BYTES: usize = 3 << 20;
+
+/// What is to be revealed.
+#[derive(Debug, Clone)]
+pub struct Item<'a> {
+    /// Its name in the answer.
+    pub name: ItemName,
+    /// Where its bytes are sealed.
+    pub place: Place<'a>,
+    /// The source's own version.
+    pub version: Option<String>,
+}
+
+/// Where an item's bytes are sealed.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// A parameter's value.
+    Parameter(&'a ParameterName),
+    /// An entry of a step's `env` or `files`, as it is revealed.
+    Entry {
+        /// The step.
+        step: &'a StepName,
+        /// Its instance.
+        instance: u32,
+        /// Of which form the bytes are.
+        encoding: SecretEncoding,
+    },
+}
+
+/// One secret on its way out.
+pub struct RevealedSecret {
+    /// Its name: a key of `Context.secrets`.
+    pub name: String,
+    /// The source's own version.
+    pub version: Option<String>,
+    /// Of which form the bytes are.
+    pub encoding: SecretEncoding,
+    /// The bytes.
+    pub bytes: SecretBytes,
+}
+
+/// Why nothing is revealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RevealError {
+    /// An item without its permit: a fault of ours.
+    #[error("an item has no permit")]
+    NotPermitted,
+    /// What is sealed was changed, or its key is gone.
+    #[error("what is sealed can't be opened")]
+    Unreadable,
+    /// Over [`MAX_ANSWER_BYTES`].
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+/// Opens the items. The record of the access is already on disk: `_recorded`
+/// can't be had otherwise.
+///
+/// # Errors
+/// [`RevealError`]; nothing is revealed then.
+pub fn open(
+    sealer: &Sealer,
+    run: &RunKey,
+    sealed: &[u8],
+    items: &[Item<'_>],
+    permits: &[Permit],
+    _recorded: &Recorded,
+) -> Result<Vec<RevealedSecret>, RevealError> {
+    let mut left = MAX_ANSWER_BYTES;
+    let mut secrets = Vec::with_capacity(items.len());
+    for item in items {
+        let permitted =
+            permits.iter().any(|permit| permit.covers(Action::Reveal, Some(item.name.as_str())));
+        if !permitted {
+            return Err(RevealError::NotPermitted);
+        }
+        let (encoding, bytes) = open_item(sealer, run, sealed, item)?;
+        left = left.checked_sub(bytes.len() + 128).ok_or(RevealError::TooLarge)?;
+        secrets.push(RevealedSecret {
+            name: item.name.as_str().to_owned(),
+            version: item.version.clone(),
+            encoding,
+            bytes: SecretBytes::new(bytes),
+        });
+    }
+    Ok(secrets)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the door: a permit and a record were shown")]
+fn open_item(
+    sealer: &Sealer,
+    run: &RunKey,
+    sealed: &[u8],
+    item: &Item<'_>,
+) -> Result<(SecretEncoding, Vec<u8>), RevealError> {
+    let opened =
+        |name: &str| sealer.open_item(run, sealed, name).map_err(|_| RevealError::Unreadable);
+    match item.place {
+        Place::Parameter(name) => {
+            let bytes = opened(&parameter_item(name))?;
+            let value = binary::decode(bytes.expose()).map_err(|_| RevealError::Unreadable)?;
+            Ok(revealed_form(&value))
+        }
+        Place::Entry { step, instance, encoding } => {
+            let bytes = opened(&entry_item(step.as_str(), instance, item.name.as_str()))?;
+            Ok((encoding, bytes.expose().to_vec()))
+        }
+    }
+}
