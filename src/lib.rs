@@ -19,6 +19,7 @@ pub mod resolve;
 pub mod reveal;
 pub mod schema;
 pub mod secret;
+pub mod server;
 pub mod snapshot;
 pub mod source;
 pub mod store;

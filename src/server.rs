@@ -1,0 +1,173 @@
+//! The gRPC edge: who calls, what the messages mean, how refusals are told.
+
+mod authentication;
+mod authority;
+mod convert;
+mod gate;
+mod listen;
+mod services;
+mod status;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt as _, select_all};
+use tokio::sync::oneshot;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::engine::Engine;
+use crate::proto;
+use authority::Lenient;
+use gate::Gate;
+
+pub use listen::{BoundListener, ListenError};
+
+/// How long the daemon waits for what it has begun, once it is told to stop.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// How long connections may take to close when nothing is begun on them any
+/// more. A stream of health or reflection may be open on one.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// How long to wait after a connection could not be accepted: with no file
+/// descriptor left, the next try fails the same.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The most requests at a time on one connection.
+const MAX_STREAMS: u32 = 256;
+/// The most bytes of a request's headers.
+const MAX_HEADERS: u32 = 16 << 10;
+/// The most bytes of a frame: HTTP/2's own default.
+const MAX_FRAME: u32 = 16 << 10;
+/// The most streams that a client took back before they were looked at.
+const MAX_PENDING_RESETS: usize = 32;
+/// The most streams of a connection that we end for the client's errors.
+const MAX_ERROR_RESETS: usize = 256;
+/// How often a quiet connection is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long it may take to say so.
+const KEEPALIVE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Why the edge can't serve, in our own words.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is nothing to listen on.
+    #[error("there is no address to listen on; `listen` in paramd.yaml needs one")]
+    NoListener,
+    /// The descriptors of the contract are broken: a fault of the build.
+    #[error("reflection can't be served: the contract's descriptors can't be read")]
+    Reflection,
+    /// The transport gave up.
+    #[error("the gRPC server gave up")]
+    Transport,
+}
+
+/// Serves until `shutdown`, and then what was begun for at most `drain`
+/// ([`DRAIN_LIMIT`] as shipped); new requests are answered `NOT_SERVING`
+/// meanwhile. The sockets' files are gone at the end.
+///
+/// # Errors
+/// Nothing was served, or the transport gave up.
+pub async fn serve(
+    engine: Arc<Engine>,
+    listeners: Vec<BoundListener>,
+    drain: Duration,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    serve_routes(services::routes(engine), listeners, drain, shutdown).await
+}
+
+async fn serve_routes(
+    routes: Routes,
+    listeners: Vec<BoundListener>,
+    drain: Duration,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    if listeners.is_empty() {
+        return Err(ServeError::NoListener);
+    }
+    let health = HealthReporter::new();
+    report(&health, ServingStatus::Serving).await;
+    let routes = with_standard_services(routes, &health)?;
+    let gate = Gate::new();
+    let (listeners, files): (Vec<_>, Vec<_>) =
+        listeners.into_iter().map(BoundListener::into_parts).unzip();
+
+    let (close, closing) = oneshot::channel::<()>();
+    let served = limited().layer(gate.clone()).serve_with_incoming_shutdown(
+        routes.prepare(),
+        incoming(listeners),
+        async {
+            // Dropped or sent to, it is time to close.
+            let _ = closing.await;
+        },
+    );
+    let stopped = async {
+        shutdown.await;
+        tracing::info!(begun = gate.begun(), "stopping: no new requests are taken");
+        report(&health, ServingStatus::NotServing).await;
+        if tokio::time::timeout(drain, gate.close()).await.is_err() {
+            tracing::warn!(begun = gate.begun(), "stopping before all requests were answered");
+        }
+        drop(close);
+        tokio::time::sleep(CLOSE_LIMIT).await;
+    };
+    let result = tokio::select! {
+        served = served => served.map_err(|_| ServeError::Transport),
+        () = stopped => Ok(()),
+    };
+    drop(files);
+    result
+}
+
+/// tonic leaves some of HTTP/2's limits out unless told: each is set.
+fn limited() -> Server {
+    Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .max_frame_size(MAX_FRAME)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_LIMIT))
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for name in services::NAMES {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// Health and reflection: they need no principal and tell nothing of pipelines.
+fn with_standard_services(routes: Routes, health: &HealthReporter) -> Result<Routes, ServeError> {
+    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
+    let health = tonic_health::pb::health_server::HealthServer::new(health);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Python's client speaks v1alpha alone.
+    let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
+    let v1alpha = reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?;
+    Ok(routes.add_service(health).add_service(v1).add_service(v1alpha))
+}
+
+fn incoming(listeners: Vec<tokio::net::UnixListener>) -> impl Stream<Item = io::Result<Lenient>> {
+    let streams = listeners.into_iter().map(UnixListenerStream::new);
+    select_all(streams).then(|accepted| async {
+        if let Err(error) = &accepted {
+            tracing::warn!(why = ?error.kind(), "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+        accepted.map(Lenient::new)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Requests about runs and steps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{invalid, time, value};
+use crate::engine::{
+    ContextRequest, ExplainRequest, Overrides, ResolveRequest, RunSelector, SecretOverride,
+    Violation,
+};
+use crate::proto::v1;
+use crate::secret::SecretBytes;
+use crate::snapshot::SecretEncoding;
+use crate::store::RunEnd;
+
+/// What is said of a field that a later version serves.
+const NOT_SERVED: &str = "not served by this version; leave it out";
+/// The most names in a request.
+pub(super) const MAX_NAMES: usize = 1_000;
+/// The shortest lifetime.
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// `ResolveRun`.
+pub(in crate::server) fn resolve(message: v1::ResolveRunRequest) -> ResolveRequest {
+    let run = selector(message.run);
+    let mut problems = Vec::new();
+    let unserved = [
+        ("run.attempt", run.attempt > 1),
+        ("logical_date", message.logical_date.is_some()),
+        ("mode", message.mode != 0),
+        ("labels", !message.labels.is_empty()),
+        ("expected_revision", !message.expected_revision.is_empty()),
+    ];
+    problems.extend(unserved.iter().filter(|(_, set)| *set).map(|(f, _)| invalid(*f, NOT_SERVED)));
+    ResolveRequest {
+        run,
+        environment: message.environment,
+        preset: message.preset.unwrap_or_default(),
+        overrides: overrides(
+            message.overrides,
+            message.text_overrides,
+            message.secret_overrides,
+            &mut problems,
+        ),
+        lifetime: message.lifetime.and_then(|span| lifetime(span, &mut problems)),
+        problems,
+    }
+}
+
+/// `ExplainRun`.
+pub(in crate::server) fn explain(message: v1::ExplainRunRequest) -> ExplainRequest {
+    let mut problems = Vec::new();
+    if message.logical_date.is_some() {
+        problems.push(invalid("logical_date", NOT_SERVED));
+    }
+    ExplainRequest {
+        pipeline: message.pipeline,
+        environment: message.environment,
+        preset: message.preset.unwrap_or_default(),
+        overrides: overrides(
+            message.overrides,
+            message.text_overrides,
+            message.secret_overrides,
+            &mut problems,
+        ),
+        problems,
+    }
+}
+
+/// `GetContext`.
+pub(in crate::server) fn context(message: v1::GetContextRequest) -> ContextRequest {
+    let mut problems = Vec::new();
+    if !message.if_none_match.is_empty() {
+        problems.push(invalid("if_none_match", NOT_SERVED));
+    }
+    ContextRequest {
+        run: selector(message.run),
+        step: message.step,
+        instance: message.instance,
+        problems,
+    }
+}
+
+/// What names a run; a message that isn't there has no names in it.
+pub(in crate::server) fn selector(message: Option<v1::RunName>) -> RunSelector {
+    let v1::RunName { pipeline, run_id, attempt } = message.unwrap_or_default();
+    RunSelector { pipeline, run_id, attempt }
+}
+
+/// How a run ended; none where that isn't told or not known.
+pub(in crate::server) fn outcome(number: i32) -> Option<RunEnd> {
+    match v1::RunOutcome::try_from(number).ok()? {
+        v1::RunOutcome::Unspecified => None,
+        v1::RunOutcome::Succeeded => Some(RunEnd::Succeeded),
+        v1::RunOutcome::Failed => Some(RunEnd::Failed),
+        v1::RunOutcome::Cancelled => Some(RunEnd::Cancelled),
+    }
+}
+
+fn lifetime(span: prost_types::Duration, problems: &mut Vec<Violation>) -> Option<Duration> {
+    let lifetime = time::read_span(span).filter(|lifetime| *lifetime >= MIN_LIFETIME);
+    if lifetime.is_none() {
+        problems.push(invalid("lifetime", "expected a duration of at least 1 minute"));
+    }
+    lifetime
+}
+
+fn overrides(
+    typed: BTreeMap<String, v1::Value>,
+    text: BTreeMap<String, String>,
+    secret: BTreeMap<String, v1::SecretPayload>,
+    problems: &mut Vec<Violation>,
+) -> Overrides {
+    let mut room = MAX_NAMES;
+    let mut over = Vec::new();
+    // What is over the limit is dropped, so that a huge request costs nothing.
+    let read = Overrides {
+        secret: take("secret_overrides", secret, &mut room, &mut over, read_secret),
+        text: take("text_overrides", text, &mut room, &mut over, |text| text),
+        typed: take("overrides", typed, &mut room, &mut over, value::read),
+    };
+    if let Some(field) = over.first() {
+        problems.push(invalid(
+            *field,
+            "expected at most 1,000 names in the fields for overrides together",
+        ));
+    }
+    read
+}
+
+fn take<A, B>(
+    field: &'static str,
+    from: BTreeMap<String, A>,
+    room: &mut usize,
+    over: &mut Vec<&'static str>,
+    read: impl Fn(A) -> B,
+) -> BTreeMap<String, B> {
+    if from.len() > *room {
+        over.push(field);
+    }
+    let taken: BTreeMap<_, _> =
+        from.into_iter().take(*room).map(|(name, item)| (name, read(item))).collect();
+    *room = room.saturating_sub(taken.len());
+    taken
+}
+
+fn read_secret(payload: v1::SecretPayload) -> SecretOverride {
+    let (encoding, unknown_encoding) = match v1::SecretEncoding::try_from(payload.encoding) {
+        Ok(v1::SecretEncoding::Unspecified) => (None, false),
+        Ok(v1::SecretEncoding::Text) => (Some(SecretEncoding::Text), false),
+        Ok(v1::SecretEncoding::Json) => (Some(SecretEncoding::Json), false),
+        Ok(v1::SecretEncoding::Binary) => (Some(SecretEncoding::Binary), false),
+        Err(_) => (None, true),
+    };
+    SecretOverride { bytes: SecretBytes::new(payload.data), encoding, unknown_encoding }
+}
+
+#[cfg(test)]
+mod tests;

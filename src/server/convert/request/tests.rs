@@ -1,0 +1,114 @@
+use super::*;
+
+fn fields(problems: &[Violation]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.field.as_str()).collect()
+}
+
+fn span(seconds: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos: 0 })
+}
+
+#[test]
+fn what_a_later_version_serves_is_refused_and_named() {
+    let message = v1::ResolveRunRequest {
+        run: Some(v1::RunName { attempt: 2, ..Default::default() }),
+        logical_date: Some(prost_types::Timestamp::default()),
+        mode: 7,
+        labels: [("team".to_owned(), "x".to_owned())].into(),
+        expected_revision: "ab".to_owned(),
+        ..Default::default()
+    };
+    let request = resolve(message);
+    assert_eq!(
+        fields(&request.problems),
+        ["run.attempt", "logical_date", "mode", "labels", "expected_revision"]
+    );
+    let explained = explain(v1::ExplainRunRequest {
+        logical_date: Some(prost_types::Timestamp::default()),
+        ..Default::default()
+    });
+    assert_eq!(fields(&explained.problems), ["logical_date"]);
+    let asked = context(v1::GetContextRequest { if_none_match: "e".into(), ..Default::default() });
+    assert_eq!(fields(&asked.problems), ["if_none_match"]);
+}
+
+#[test]
+fn a_plain_request_has_no_problem() {
+    let request = resolve(v1::ResolveRunRequest {
+        run: Some(v1::RunName { pipeline: "p".into(), run_id: "r".into(), attempt: 1 }),
+        environment: "dev".into(),
+        preset: Some("smoke".into()),
+        lifetime: span(60),
+        ..Default::default()
+    });
+    assert!(request.problems.is_empty());
+    assert_eq!(request.preset, "smoke");
+    assert_eq!(request.lifetime, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn a_run_that_is_not_there_has_empty_names() {
+    let run = selector(None);
+    assert_eq!((run.pipeline.as_str(), run.run_id.as_str(), run.attempt), ("", "", 0));
+}
+
+#[test]
+fn a_lifetime_under_a_minute_or_out_of_range_is_refused() {
+    for seconds in [-1, 0, 59, i64::MAX] {
+        let request =
+            resolve(v1::ResolveRunRequest { lifetime: span(seconds), ..Default::default() });
+        assert_eq!(fields(&request.problems), ["lifetime"], "{seconds}");
+        assert_eq!(request.lifetime, None);
+    }
+}
+
+#[test]
+fn more_than_a_thousand_names_are_refused_and_dropped() {
+    let text = |count| (0..count).map(|n| (format!("n{n}"), String::new())).collect();
+    let secret = |count| (0..count).map(|n| (format!("s{n}"), Default::default())).collect();
+    let request = resolve(v1::ResolveRunRequest {
+        text_overrides: text(600),
+        secret_overrides: secret(600),
+        ..Default::default()
+    });
+    assert_eq!(fields(&request.problems), ["text_overrides"]);
+    assert_eq!(request.overrides.text.len() + request.overrides.secret.len(), 1_000);
+    let request = resolve(v1::ResolveRunRequest {
+        text_overrides: text(500),
+        secret_overrides: secret(500),
+        ..Default::default()
+    });
+    assert!(request.problems.is_empty());
+}
+
+#[test]
+fn values_are_read_or_said_to_be_malformed() {
+    let known = v1::Value { kind: Some(v1::value::Kind::IntValue(5)) };
+    let request = resolve(v1::ResolveRunRequest {
+        overrides: [("a".into(), known), ("b".into(), v1::Value { kind: None })].into(),
+        ..Default::default()
+    });
+    assert_eq!(request.overrides.typed["a"], Ok(crate::value::Value::Integer(5)));
+    assert!(request.overrides.typed["b"].is_err());
+    assert!(request.problems.is_empty(), "the engine tells malformed values by name");
+}
+
+#[test]
+fn a_secrets_encoding_is_known_left_out_or_unknown() {
+    let read = |encoding| {
+        let read = read_secret(v1::SecretPayload { data: vec![1], encoding });
+        (read.encoding, read.unknown_encoding)
+    };
+    assert_eq!(read(0), (None, false));
+    assert_eq!(read(2), (Some(SecretEncoding::Json), false));
+    assert_eq!(read(9), (None, true));
+}
+
+#[test]
+fn an_outcome_that_is_not_known_is_none() {
+    assert_eq!(outcome(1), Some(RunEnd::Succeeded));
+    assert_eq!(outcome(3), Some(RunEnd::Cancelled));
+    for number in [0, 4, -1, i32::MAX] {
+        assert_eq!(outcome(number), None);
+    }
+}

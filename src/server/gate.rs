@@ -1,0 +1,179 @@
+//! Counts requests until their answers are on the wire, and refuses new ones
+//! once the daemon stops.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body::Frame;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::status;
+use crate::engine::Refusal;
+
+/// Paths of services that are asked to stop; health and reflection go on.
+const OURS: &str = "/paramd.";
+
+/// The gate that all requests go through. Clones are one gate.
+#[derive(Clone)]
+pub(super) struct Gate {
+    stopping: Arc<AtomicBool>,
+    begun: watch::Sender<usize>,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { stopping: Arc::default(), begun: watch::Sender::new(0) }
+    }
+
+    /// Lets no new request in, and waits for those that are in.
+    pub(super) async fn close(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // The sender is `self`, so the channel can't be closed.
+        let _ = self.begun.subscribe().wait_for(|begun| *begun == 0).await;
+    }
+
+    /// How many requests are in.
+    pub(super) fn begun(&self) -> usize {
+        *self.begun.borrow()
+    }
+
+    fn enter(&self) -> Option<Inside> {
+        // Counted first: a request that saw the gate open is waited for.
+        let inside = Inside::new(self.begun.clone());
+        (!self.stopping.load(Ordering::SeqCst)).then_some(inside)
+    }
+}
+
+/// A request that is in.
+struct Inside(watch::Sender<usize>);
+
+impl Inside {
+    fn new(begun: watch::Sender<usize>) -> Self {
+        begun.send_modify(|begun| *begun += 1);
+        Self(begun)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.send_modify(|begun| *begun = begun.saturating_sub(1));
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, gate: self.clone() }
+    }
+}
+
+/// Services behind the gate.
+#[derive(Clone)]
+pub(super) struct Gated<S> {
+    inner: S,
+    gate: Gate,
+}
+
+impl<S> Service<http::Request<Body>> for Gated<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if !request.uri().path().starts_with(OURS) {
+            return Box::pin(self.inner.call(request));
+        }
+        let Some(inside) = self.gate.enter() else {
+            let refused: Status = status::status(&Refusal::NotServing);
+            return Box::pin(async move { Ok(refused.into_http()) });
+        };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Body::new(Counted { body, _inside: inside })))
+        })
+    }
+}
+
+/// An answer's body; the request is in until it is sent or given up.
+struct Counted {
+    body: Body,
+    _inside: Inside,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    async fn answer(_: http::Request<Body>) -> Result<http::Response<Body>, Infallible> {
+        Ok(http::Response::new(Body::new("answer".to_owned())))
+    }
+
+    fn request(path: &str) -> http::Request<Body> {
+        http::Request::builder().uri(path).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_refuses_our_services_alone() {
+        let gate = Gate::new();
+        let mut service = gate.layer(tower::service_fn(answer));
+        gate.close().await;
+        let refused = service.call(request("/paramd.v1.RunService/GetRun")).await.unwrap();
+        assert_eq!(refused.headers()["grpc-status"], "14");
+        let health = service.call(request("/grpc.health.v1.Health/Check")).await.unwrap();
+        assert!(!health.headers().contains_key("grpc-status"));
+        assert_eq!(gate.begun(), 0);
+    }
+
+    #[tokio::test]
+    async fn closing_waits_for_answers_that_are_not_sent_yet() {
+        let gate = Gate::new();
+        let mut service = gate.layer(tower::service_fn(answer));
+        let answer = service.call(request("/paramd.v1.RunService/GetRun")).await.unwrap();
+        assert_eq!(gate.begun(), 1);
+        let mut closing = Box::pin(gate.close());
+        assert!((&mut closing).now_or_never().is_none());
+        drop(answer);
+        closing.await;
+    }
+}

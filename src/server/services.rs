@@ -1,0 +1,140 @@
+//! The contract's four services: each rpc is a message taken apart, a call of
+//! the engine and an answer put together, with one line in the log.
+
+mod audit;
+mod context;
+mod pipeline;
+mod run;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+
+use super::{authentication, status};
+use crate::engine::{Caller, Engine, Refusal};
+use crate::proto::server::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
+use crate::proto::server::context_service_server::{ContextServiceServer, SERVICE_NAME as CONTEXT};
+use crate::proto::server::pipeline_service_server::{
+    PipelineServiceServer, SERVICE_NAME as PIPELINE,
+};
+use crate::proto::server::run_service_server::{RunServiceServer, SERVICE_NAME as RUN};
+
+/// The services' names; the empty one is the daemon as a whole.
+pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
+
+/// The most bytes of a message, in and out. Answers have a lower limit of the
+/// contract's; this one is the last line.
+const MESSAGE_LIMIT: usize = 4 << 20;
+
+/// What all services stand on.
+#[derive(Clone)]
+struct Edge {
+    engine: Arc<Engine>,
+}
+
+/// The four services.
+pub(super) fn routes(engine: Arc<Engine>) -> Routes {
+    let edge = Edge { engine };
+    macro_rules! limited {
+        ($server:ident) => {
+            $server::new(edge.clone())
+                .max_decoding_message_size(MESSAGE_LIMIT)
+                .max_encoding_message_size(MESSAGE_LIMIT)
+        };
+    }
+    Routes::new(limited!(PipelineServiceServer))
+        .add_service(limited!(RunServiceServer))
+        .add_service(limited!(ContextServiceServer))
+        .add_service(limited!(AuditServiceServer))
+}
+
+impl Edge {
+    /// Answers a request: tells who calls, does `work`, holds the answer to its
+    /// limit and logs how it went.
+    async fn answer<Q, A, F>(
+        &self,
+        rpc: &'static str,
+        request: Request<Q>,
+        work: impl FnOnce(Caller, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        A: prost::Message,
+        F: Future<Output = Result<A, Refusal>>,
+    {
+        let mut line = Line::begin(rpc);
+        let caller = line.caller(&request)?;
+        let answer = work(caller, request.into_inner()).await;
+        match answer.and_then(|answer| status::fits(&answer).map(|()| answer)) {
+            Ok(answer) => {
+                line.end(Code::Ok, "");
+                Ok(Response::new(answer))
+            }
+            Err(refusal) => {
+                line.end(status::code(&refusal), refusal.reason());
+                Err(status::status(&refusal))
+            }
+        }
+    }
+
+    /// Answers for an rpc that a later version serves.
+    fn unserved<Q, A>(&self, rpc: &'static str, request: &Request<Q>) -> Result<A, Status> {
+        let mut line = Line::begin(rpc);
+        line.caller(request)?;
+        line.end(Code::Unimplemented, "");
+        Err(status::unserved(rpc))
+    }
+}
+
+/// The log's line for one request. It names the caller and the rpc, and never
+/// a field: any of them could hold a misplaced secret.
+struct Line {
+    rpc: &'static str,
+    principal: String,
+    trace_id: String,
+    begun: Instant,
+    ended: bool,
+}
+
+impl Line {
+    fn begin(rpc: &'static str) -> Self {
+        Self {
+            rpc,
+            principal: String::new(),
+            trace_id: String::new(),
+            begun: Instant::now(),
+            ended: false,
+        }
+    }
+
+    fn caller<Q>(&mut self, request: &Request<Q>) -> Result<Caller, Status> {
+        let Some(caller) = authentication::caller(request) else {
+            self.end(Code::Unauthenticated, "UNAUTHENTICATED");
+            return Err(status::unauthenticated());
+        };
+        self.principal.clone_from(&caller.principal.name);
+        self.trace_id.clone_from(&caller.trace_id);
+        Ok(caller)
+    }
+
+    fn end(&mut self, code: Code, reason: &'static str) {
+        self.ended = true;
+        self.write(&format!("{code:?}"), reason);
+    }
+
+    fn write(&self, code: &str, reason: &str) {
+        let Self { rpc, principal, trace_id, begun, .. } = self;
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(rpc, principal, code, reason, ms, trace_id, "request");
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.write("Cancelled", "");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `AuditService`.
+
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Edge;
+use super::pipeline::smaller;
+use crate::proto::server::audit_service_server::AuditService;
+use crate::proto::v1::{
+    ListEventsRequest, ListEventsResponse, VerifyLogRequest, VerifyLogResponse, WatchEventsRequest,
+    WatchEventsResponse,
+};
+use crate::server::convert::events;
+
+/// The longest time that one check of the log takes.
+const VERIFY_BUDGET: Duration = Duration::from_secs(10);
+
+#[async_trait]
+impl AuditService for Edge {
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
+        self.answer("ListEvents", request, async |caller, message| {
+            let mut asked = events::read(message);
+            loop {
+                let found = self.engine.list_events(&caller, asked.clone()).await?;
+                let count = found.events.len();
+                let answer = events::listed(found);
+                match smaller(&answer, &asked.page, count) {
+                    Some(page) => asked.page = page,
+                    None => return Ok(answer),
+                }
+            }
+        })
+        .await
+    }
+
+    type WatchEventsStream = tokio_stream::Empty<Result<WatchEventsResponse, Status>>;
+
+    async fn watch_events(
+        &self,
+        request: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        self.unserved("WatchEvents", &request)
+    }
+
+    async fn verify_log(
+        &self,
+        request: Request<VerifyLogRequest>,
+    ) -> Result<Response<VerifyLogResponse>, Status> {
+        let budget = verify_budget(request.metadata());
+        self.answer("VerifyLog", request, async |caller, message| {
+            let VerifyLogRequest { chain, page_token } = message;
+            let found = self.engine.verify_log(&caller, chain, page_token, budget).await?;
+            Ok(events::verified(found))
+        })
+        .await
+    }
+}
+
+/// Ten seconds, or four fifths of what the caller waits if that is less: the
+/// answer has to get back in time.
+fn verify_budget(metadata: &MetadataMap) -> Duration {
+    let told = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
+    let deadline = told.and_then(timeout).map(|span| span.mul_f64(0.8));
+    deadline.unwrap_or(VERIFY_BUDGET).min(VERIFY_BUDGET)
+}
+
+/// gRPC's form of a timeout: 1 to 8 digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let digits = text.get(..text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match text.bytes().last()? {
+        b'H' => Duration::from_secs(count * 3_600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(told: &str) -> Duration {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", told.parse().unwrap());
+        verify_budget(&metadata)
+    }
+
+    #[test]
+    fn a_check_ends_before_its_caller_gives_up() {
+        assert_eq!(budget("5S"), Duration::from_secs(4));
+        assert_eq!(budget("500m"), Duration::from_millis(400));
+        assert_eq!(budget("99999999H"), VERIFY_BUDGET);
+    }
+
+    #[test]
+    fn what_is_no_timeout_is_passed_over() {
+        for told in ["", "S", "5", "-5S", "123456789S", "5x", "é"] {
+            let mut metadata = MetadataMap::new();
+            if let Ok(value) = told.parse() {
+                metadata.insert("grpc-timeout", value);
+            }
+            assert_eq!(verify_budget(&metadata), VERIFY_BUDGET, "{told}");
+        }
+    }
+}

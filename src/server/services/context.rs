@@ -1,0 +1,34 @@
+//! `ContextService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Edge;
+use crate::proto::Encoded;
+use crate::proto::server::context_service_server::ContextService;
+use crate::proto::v1::{GetContextRequest, RevealSecretsRequest, RevealSecretsResponse};
+use crate::server::convert::{context, request as requests, reveal};
+
+#[async_trait]
+impl ContextService for Edge {
+    async fn get_context(
+        &self,
+        request: Request<GetContextRequest>,
+    ) -> Result<Response<Encoded>, Status> {
+        self.answer("GetContext", request, async |caller, message| {
+            let asked = requests::context(message);
+            let bytes = self.engine.context(&caller, asked, &context::encode).await?;
+            Ok(Encoded::from_bytes(bytes))
+        })
+        .await
+    }
+
+    async fn reveal_secrets(
+        &self,
+        request: Request<RevealSecretsRequest>,
+    ) -> Result<Response<RevealSecretsResponse>, Status> {
+        self.answer("RevealSecrets", request, async |caller, message| {
+            Ok(reveal::write(self.engine.reveal(&caller, reveal::read(message)).await?))
+        })
+        .await
+    }
+}

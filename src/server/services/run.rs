@@ -1,0 +1,91 @@
+//! `RunService`.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Edge;
+use crate::proto::Encoded;
+use crate::proto::server::run_service_server::RunService;
+use crate::proto::v1::{
+    CompleteRunRequest, CompleteRunResponse, DiffRunsRequest, DiffRunsResponse, ExplainRunRequest,
+    ExplainRunResponse, ExtendRunRequest, ExtendRunResponse, GetRunRequest, GetRunResponse,
+    ListFailuresRequest, ListFailuresResponse, ListRunsRequest, ListRunsResponse,
+    ResolveRunRequest,
+};
+use crate::server::convert::{explanation, record, request as requests};
+
+#[async_trait]
+impl RunService for Edge {
+    async fn resolve_run(
+        &self,
+        request: Request<ResolveRunRequest>,
+    ) -> Result<Response<Encoded>, Status> {
+        self.answer("ResolveRun", request, async |caller, message| {
+            let resolved = self.engine.resolve(&caller, requests::resolve(message)).await?;
+            Ok(Encoded::new(&record::resolved(&resolved)))
+        })
+        .await
+    }
+
+    async fn explain_run(
+        &self,
+        request: Request<ExplainRunRequest>,
+    ) -> Result<Response<ExplainRunResponse>, Status> {
+        self.answer("ExplainRun", request, async |caller, message| {
+            let explained = self.engine.explain(&caller, requests::explain(message)).await?;
+            Ok(explanation::write(&explained))
+        })
+        .await
+    }
+
+    async fn get_run(
+        &self,
+        request: Request<GetRunRequest>,
+    ) -> Result<Response<GetRunResponse>, Status> {
+        self.answer("GetRun", request, async |caller, message| {
+            let run = requests::selector(message.run);
+            Ok(record::viewed(&self.engine.get_run(&caller, run).await?))
+        })
+        .await
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<ListRunsRequest>,
+    ) -> Result<Response<ListRunsResponse>, Status> {
+        self.unserved("ListRuns", &request)
+    }
+
+    async fn list_failures(
+        &self,
+        request: Request<ListFailuresRequest>,
+    ) -> Result<Response<ListFailuresResponse>, Status> {
+        self.unserved("ListFailures", &request)
+    }
+
+    async fn diff_runs(
+        &self,
+        request: Request<DiffRunsRequest>,
+    ) -> Result<Response<DiffRunsResponse>, Status> {
+        self.unserved("DiffRuns", &request)
+    }
+
+    async fn extend_run(
+        &self,
+        request: Request<ExtendRunRequest>,
+    ) -> Result<Response<ExtendRunResponse>, Status> {
+        self.unserved("ExtendRun", &request)
+    }
+
+    async fn complete_run(
+        &self,
+        request: Request<CompleteRunRequest>,
+    ) -> Result<Response<CompleteRunResponse>, Status> {
+        self.answer("CompleteRun", request, async |caller, message| {
+            let run = requests::selector(message.run);
+            let end = requests::outcome(message.outcome);
+            let view = self.engine.complete(&caller, run, end).await?;
+            Ok(CompleteRunResponse { run: Some(record::run(&view.run)) })
+        })
+        .await
+    }
+}

@@ -1,0 +1,179 @@
+//! A [`Refusal`] as the gRPC status that the contract's table asks for.
+//!
+//! The matches are exhaustive: a new refusal doesn't compile before it has its
+//! code, its message and its metadata.
+
+mod details;
+
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::engine::Refusal;
+use crate::source::FailureClass;
+use crate::store::RunEnd;
+
+/// The domain of every `ErrorInfo` of ours.
+const DOMAIN: &str = "paramd";
+/// When to try again what may mend, unless the source itself says.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The longest time that a caller is told to wait.
+const RETRY_DELAY_LIMIT: Duration = Duration::from_secs(3_600);
+/// The most bytes of an answer.
+pub(super) const ANSWER_LIMIT: usize = 3 << 20;
+
+/// The status of a refusal.
+pub(super) fn status(refusal: &Refusal) -> Status {
+    let details = details::details(refusal);
+    Status::with_error_details(code(refusal), message(refusal), details)
+}
+
+/// The status of a caller whose identity isn't known.
+pub(super) fn unauthenticated() -> Status {
+    let mut details = tonic_types::ErrorDetails::new();
+    details.set_error_info("UNAUTHENTICATED", DOMAIN, std::collections::HashMap::new());
+    Status::with_error_details(Code::Unauthenticated, "who calls could not be told", details)
+}
+
+/// The status of an rpc that a later version serves. It has no reason: to the
+/// caller it is as if the rpc were not known.
+pub(super) fn unserved(rpc: &str) -> Status {
+    Status::unimplemented(format!("this version of paramd doesn't serve {rpc}"))
+}
+
+/// A fault of the daemon's own: logged under an incident that the caller is
+/// told. `what` is fixed text, so it can't hold a value.
+pub(super) fn fault(what: &'static str) -> Refusal {
+    let mut bytes = [0_u8; 8];
+    // Without randomness an incident is all zeros, and still found in the log.
+    let _ = rand::fill(&mut bytes);
+    let incident = hex::encode(bytes);
+    tracing::error!(incident, "internal fault: {what}");
+    Refusal::Internal { incident }
+}
+
+/// Whether an answer is within the contract's limit.
+///
+/// # Errors
+/// It isn't.
+pub(super) fn fits(answer: &impl prost::Message) -> Result<(), Refusal> {
+    if answer.encoded_len() > ANSWER_LIMIT {
+        return Err(Refusal::AnswerTooLarge { limit_bytes: ANSWER_LIMIT });
+    }
+    Ok(())
+}
+
+/// The code of a refusal.
+pub(super) fn code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::AccessDenied { .. } => Code::PermissionDenied,
+        Refusal::Invalid(_) => Code::InvalidArgument,
+        Refusal::AuditUnavailable | Refusal::StoreUnavailable | Refusal::NotServing => {
+            Code::Unavailable
+        }
+        Refusal::Internal { .. } => Code::Internal,
+        Refusal::PipelineNotFound { .. }
+        | Refusal::EnvironmentNotFound { .. }
+        | Refusal::RunNotFound { .. }
+        | Refusal::StepNotFound { .. } => Code::NotFound,
+        Refusal::RunConflict { .. } => Code::AlreadyExists,
+        Refusal::SourceFailed { failure, .. } => match failure.cause.class() {
+            FailureClass::Denied | FailureClass::Failed => Code::FailedPrecondition,
+            FailureClass::Unavailable => Code::Unavailable,
+        },
+        Refusal::ResolutionFailed(_) | Refusal::RunEnded { .. } | Refusal::StepSkipped { .. } => {
+            Code::FailedPrecondition
+        }
+        Refusal::SealingUnsupported => Code::Unimplemented,
+        Refusal::AnswerTooLarge { .. } => Code::ResourceExhausted,
+        Refusal::PositionGone => Code::OutOfRange,
+        Refusal::SnapshotUnreadable { .. } => Code::DataLoss,
+    }
+}
+
+/// The message for people.
+fn message(refusal: &Refusal) -> String {
+    match refusal {
+        // INVARIANT: the same whether the thing exists or not.
+        Refusal::AccessDenied { .. } => "not permitted, or not there".to_owned(),
+        Refusal::Invalid(violations) => wrong_request(violations.len()),
+        Refusal::AuditUnavailable => {
+            "the access can't be recorded, so it isn't granted; try again".to_owned()
+        }
+        Refusal::StoreUnavailable => "the store doesn't answer; try again".to_owned(),
+        Refusal::NotServing => "paramd is starting or stopping".to_owned(),
+        Refusal::Internal { incident } => {
+            format!("a fault of paramd; its log has it under incident {incident}")
+        }
+        Refusal::PipelineNotFound { pipeline } => format!("there is no pipeline `{pipeline}`"),
+        Refusal::EnvironmentNotFound { pipeline, environment } => {
+            format!("pipeline `{pipeline}` doesn't run in an environment `{environment}`")
+        }
+        Refusal::RunNotFound { pipeline, run_id, attempt: 0 } => {
+            format!("pipeline `{pipeline}` has no run `{run_id}`")
+        }
+        Refusal::RunNotFound { pipeline, run_id, attempt } => {
+            format!("pipeline `{pipeline}` has no attempt {attempt} of a run `{run_id}`")
+        }
+        Refusal::StepNotFound { pipeline, step } => {
+            format!("the run of pipeline `{pipeline}` has no step `{step}`")
+        }
+        Refusal::RunConflict { run, differs } => format!(
+            "run `{}` of pipeline `{}` stands for another request; they differ in {}",
+            run.run_id,
+            run.pipeline,
+            details::joined(differs)
+        ),
+        Refusal::ResolutionFailed(problems) => {
+            format!("what the sources gave isn't fit: {}", counted(problems.len()))
+        }
+        Refusal::SourceFailed { failure, .. } => source_failed(failure),
+        Refusal::RunEnded { end } => format!("the run has ended: {}", ended(*end)),
+        Refusal::StepSkipped { step } => {
+            format!("step `{step}` is skipped in this run, and needs no secrets")
+        }
+        Refusal::SealingUnsupported => {
+            "this daemon can't seal; leave `recipient` out to ask in plain".to_owned()
+        }
+        Refusal::AnswerTooLarge { .. } => {
+            "the answer would be over 3 MiB; ask for one instance, or for fewer names".to_owned()
+        }
+        Refusal::PositionGone => "the token points to events that were removed".to_owned(),
+        Refusal::SnapshotUnreadable { run } => format!(
+            "what is stored of run `{}` of pipeline `{}` can't be read: it was changed, or its key \
+             is gone",
+            run.run_id, run.pipeline
+        ),
+    }
+}
+
+fn wrong_request(problems: usize) -> String {
+    format!("the request is wrong: {}", counted(problems))
+}
+
+fn counted(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+fn source_failed(failure: &crate::engine::refusal::SourceFailure) -> String {
+    let (kind, name, cause) = (failure.source.word(), &failure.source_name, failure.cause.word());
+    match failure.cause.class() {
+        FailureClass::Denied => format!("{kind} source `{name}` refuses the daemon: {cause}"),
+        FailureClass::Failed => format!("{kind} source `{name}` gave no usable answer: {cause}"),
+        FailureClass::Unavailable => format!("{kind} source `{name}` can't be had now: {cause}"),
+    }
+}
+
+fn ended(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Succeeded => "succeeded",
+        RunEnd::Failed => "failed",
+        RunEnd::Cancelled => "cancelled",
+        RunEnd::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests;
