@@ -7,9 +7,12 @@
 pub mod access;
 pub mod audit;
 pub mod credential;
+pub mod daemon;
 pub mod definition;
 pub mod engine;
 pub mod expression;
+pub mod init;
+pub mod load;
 pub mod name;
 pub mod plan;
 pub mod proto;

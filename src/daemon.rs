@@ -1,0 +1,211 @@
+//! The daemon's life: configuration → keys → store → sockets → serve → drain.
+
+mod dev;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::audit::{Action, EventDraft, Outcome, Principal};
+use crate::definition::ServerSettings;
+use crate::definition::settings::Listen;
+use crate::engine::{Engine, InForce};
+use crate::load::{Compiled, load};
+use crate::name::SourceName;
+use crate::resolve::fetch::Sources;
+use crate::server::{self, BoundListener, DRAIN_LIMIT, ListenError, ServeError};
+use crate::source::{ConnectError, Environment};
+use crate::store::fingerprint::Fingerprints;
+use crate::store::keys::{FingerprintKey, KeyError, SealingKey, TokenKey};
+use crate::store::sealing::Sealer;
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::yaml::diagnostic;
+use dev::DevFolder;
+
+/// How to serve.
+pub struct ServeOptions {
+    /// The configuration directory.
+    pub config: PathBuf,
+    /// For trying out: the folder in which the temporary store and keys are
+    /// made, and the uid that may do all.
+    pub dev: Option<DevOptions>,
+    /// Where to listen instead of what `paramd.yaml` says; empty: as it says.
+    pub listen: Vec<Listen>,
+    /// The process's environment at its start.
+    pub environment: Environment,
+}
+
+/// `serve --dev`.
+pub struct DevOptions {
+    /// The folder for temporary files.
+    pub temporary: PathBuf,
+    /// Who may do all.
+    pub uid: u32,
+}
+
+/// Why the daemon can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration has errors; each as `file:line:column: message`.
+    #[error("the configuration in `{}` has problems", directory.display())]
+    Configuration {
+        /// The directory.
+        directory: PathBuf,
+        /// The problems.
+        problems: Vec<String>,
+    },
+    /// A source isn't fit to be used.
+    #[error("the source `{source_name}` can't be used: {error}")]
+    Source {
+        /// Which.
+        source_name: SourceName,
+        /// Why.
+        error: ConnectError,
+    },
+    /// A key can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store can't record that the daemon starts.
+    #[error("the audit log can't be written, so nothing is served: {0}")]
+    Audit(#[from] StoreError),
+    /// A socket can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The server gave up.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The folder of `--dev` can't be made.
+    #[error("no temporary folder can be made in `{}`: {why}", folder.display())]
+    Temporary {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        why: std::io::ErrorKind,
+    },
+}
+
+/// Serves until `shutdown`, and then what was begun.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn serve(
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    let compiled = compile(&options)?;
+    // Kept to the end: dropping it removes the temporary store and keys.
+    let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
+    let mut settings = compiled.bundle.settings.clone();
+    if let Some(folder) = &folder {
+        folder.redirect(&mut settings);
+    }
+    let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
+    let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
+    // Not used before there are tokens, but made and checked with the others.
+    TokenKey::load_or_create(&settings.keys.tokens)?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store, Box::new(give_up))?);
+    let listeners = listen(&options, &settings).await?;
+    let shown: Vec<String> =
+        listeners.iter().map(|one| format!("unix:{}", one.path().display())).collect();
+    let bundle = compiled.plans.bundle.clone();
+    let pipelines = compiled.plans.pipelines.len();
+    let fingerprints = Fingerprints::new(&fingerprints);
+    let in_force = in_force(compiled, &settings, &options)?;
+    let engine = Arc::new(Engine::new(in_force, store.clone(), Sealer::new(sealing), fingerprints));
+    store.record(vec![lifecycle(Action::Start, &bundle)]).await?;
+    if let Some(dev) = &options.dev {
+        tracing::warn!(
+            uid = dev.uid,
+            "serving for trying out (--dev): this uid may do all, and the store and its keys are removed at the end"
+        );
+    }
+    let expiry = tokio::spawn(engine.clone().expire_overdue());
+    tracing::info!(listen = shown.join(", "), bundle, pipelines, "serving");
+    let served = server::serve(engine, listeners, DRAIN_LIMIT, shutdown).await;
+    expiry.abort();
+    let stopped = store.record(vec![lifecycle(Action::Stop, &bundle)]).await;
+    let closed = store.close().await;
+    tracing::info!("stopped");
+    served?;
+    stopped?;
+    Ok(closed?)
+}
+
+fn compile(options: &ServeOptions) -> Result<Compiled, DaemonError> {
+    let loaded = load(&options.config);
+    let failed = loaded.problems.has_errors();
+    let lines = diagnostic::lines(&loaded.problems, &loaded.files);
+    match loaded.compiled {
+        Some(compiled) if !failed => {
+            lines.iter().for_each(|line| tracing::warn!("{line}"));
+            Ok(compiled)
+        }
+        _ => Err(DaemonError::Configuration { directory: options.config.clone(), problems: lines }),
+    }
+}
+
+/// What is in force, with its sources ready.
+fn in_force(
+    compiled: Compiled,
+    settings: &ServerSettings,
+    options: &ServeOptions,
+) -> Result<InForce, DaemonError> {
+    let mut sources = Sources::new();
+    for (name, entry) in &settings.sources {
+        let source = entry
+            .settings
+            .connect(&options.environment)
+            .map_err(|error| DaemonError::Source { source_name: name.clone(), error })?;
+        sources.insert(name.clone(), source);
+    }
+    let policies = match &options.dev {
+        Some(dev) => compiled.policies.with_dev_user(dev.uid),
+        None => compiled.policies,
+    };
+    if policies.is_empty() {
+        tracing::warn!("there are no policies, so every request is denied");
+    }
+    Ok(InForce {
+        plans: compiled.plans,
+        policies,
+        sources,
+        maximum_lifetime: settings.maximum_lifetime,
+        resolve_timeout: settings.resolve_timeout,
+    })
+}
+
+async fn listen(
+    options: &ServeOptions,
+    settings: &ServerSettings,
+) -> Result<Vec<BoundListener>, DaemonError> {
+    let wanted = if options.listen.is_empty() { &settings.listen } else { &options.listen };
+    let mut listeners = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let Listen::Unix(path) = one;
+        listeners.push(BoundListener::unix(path).await?);
+    }
+    Ok(listeners)
+}
+
+fn lifecycle(action: Action, bundle: &str) -> EventDraft {
+    let now = Timestamp::now();
+    let mut event = EventDraft::new(now, Principal::daemon(), action, Outcome::Succeeded);
+    bundle.clone_into(&mut event.bundle);
+    event
+}
+
+/// After a failed fsync nobody knows what is on disk, and asking again would
+/// answer that all is well: the process ends, and the next one reads the disk.
+fn give_up() {
+    tracing::error!("the store's disk failed; the daemon stops at once");
+    std::process::exit(FATAL_EXIT);
+}
+
+/// The exit status after the store's disk failed.
+const FATAL_EXIT: i32 = 70;
