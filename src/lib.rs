@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod cli;
 pub mod credential;
 pub mod daemon;
 pub mod definition;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod expression;
 pub mod init;
 pub mod load;
+pub mod mask;
 pub mod name;
 pub mod plan;
 pub mod proto;

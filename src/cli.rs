@@ -1,0 +1,217 @@
+//! The command line: a client of the daemon, and the commands that work on
+//! files.
+//!
+//! One file a command. `flags` makes a pipeline's own flags from its schema,
+//! `document` is the JSON that commands print, `printer` the only place that
+//! prints.
+
+mod audit;
+mod check;
+mod client;
+mod complete;
+mod context;
+mod document;
+mod environment;
+mod error;
+mod exit;
+mod explain;
+mod flags;
+mod hardening;
+mod init;
+mod printer;
+mod render;
+mod request;
+mod resolve;
+mod reveal;
+mod run;
+mod run_name;
+mod runs;
+mod secrets;
+mod serve;
+mod table;
+mod text;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use client::Endpoint;
+pub use environment::Environment;
+use error::CliError;
+use exit::Exit;
+use printer::Printer;
+pub use printer::hide_panic_payloads;
+
+/// Resolves the parameters of pipeline runs and keeps their secrets secret.
+#[derive(Parser)]
+#[command(name = "paramd", version, max_term_width = 100, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(clap::Args)]
+struct Global {
+    /// Where the daemon listens, as `unix:PATH`. Else PARAMD_ENDPOINT, else
+    /// $XDG_RUNTIME_DIR/paramd/paramd.sock, else /run/paramd/paramd.sock.
+    #[arg(long, global = true, value_name = "ENDPOINT")]
+    endpoint: Option<String>,
+    /// How data is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Tables for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the daemon.
+    Serve(serve::Args),
+    /// Writes a working configuration for the caller.
+    Init(init::Args),
+    /// Checks a configuration and tells all its problems.
+    Check(check::Args),
+    /// Resolves a run and freezes it.
+    #[command(after_help = flags::help::OPTIONS, override_usage = "paramd resolve PIPELINE [OPTIONS] [--PARAMETER VALUE]…")]
+    Resolve(request::Args),
+    /// Shows what a run would use, and why; asks no source.
+    #[command(after_help = flags::help::OPTIONS, override_usage = "paramd explain PIPELINE [OPTIONS] [--PARAMETER VALUE]…")]
+    Explain(request::Args),
+    /// Resolves a run and runs its steps here.
+    #[command(after_help = flags::help::OPTIONS, override_usage = "paramd run PIPELINE [OPTIONS] [--PARAMETER VALUE]…")]
+    Run(request::Args),
+    /// Shows a step's context: public values, references to secrets, commands.
+    Context(context::Args),
+    /// Writes a step's secrets to standard output.
+    Reveal(reveal::Args),
+    /// Reads the records of runs.
+    Runs(runs::Args),
+    /// Ends a run: its secrets are erased.
+    Complete(complete::Args),
+    /// Reads and verifies the audit log.
+    Audit(audit::Args),
+}
+
+/// What a command works with.
+struct App {
+    environment: Environment,
+    global: Global,
+    printer: Printer,
+}
+
+impl App {
+    async fn connect(&self) -> Result<client::Daemon, CliError> {
+        Endpoint::choose(self.global.endpoint.as_deref(), &self.environment)?.connect().await
+    }
+
+    fn wants_json(&self) -> bool {
+        self.global.output == Output::Json
+    }
+}
+
+/// Runs the command that `arguments` (the program's name first) say, and tells
+/// the exit status.
+pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage::tell(&error).into(),
+    };
+    let app = App { environment, global: cli.global, printer: Printer };
+    match start(app, cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            Printer.error(&error);
+            error.exit.into()
+        }
+    }
+}
+
+fn start(app: App, command: Command) -> Result<Exit, CliError> {
+    hardening::apply(command.holds_secrets())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            CliError::new(Exit::Failed, format!("no threads to be had: {}", error.kind()))
+        })?;
+    let exit = runtime.block_on(dispatch(app, command));
+    // A read of standard input that nobody waits for must not keep us.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Serve(args) => serve::run(&app, args).await,
+        Command::Init(args) => init::run(&app, &args),
+        Command::Check(args) => check::run(&app, &args),
+        Command::Resolve(args) => resolve::run(app, args).await,
+        Command::Explain(args) => explain::run(app, args).await,
+        Command::Run(args) => run::run(app, args).await,
+        Command::Context(args) => context::run(&app, &args).await,
+        Command::Reveal(args) => reveal::run(&app, &args).await,
+        Command::Runs(args) => runs::run(&app, &args).await,
+        Command::Complete(args) => complete::run(&app, &args).await,
+        Command::Audit(args) => audit::run(&app, &args).await,
+    }
+}
+
+impl Command {
+    /// Whether secret bytes can be in this process's memory.
+    fn holds_secrets(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Resolve(_) | Self::Explain(_) | Self::Run(_) | Self::Reveal(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_declared_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn parsed(line: &[&str]) -> Cli {
+        Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_pipelines_flags_reach_their_own_parser() {
+        let cli = parsed(&[
+            "paramd",
+            "--endpoint",
+            "unix:/a",
+            "run",
+            "churn",
+            "--epochs",
+            "-2",
+            "--help",
+        ]);
+        assert_eq!(cli.global.endpoint.as_deref(), Some("unix:/a"));
+        let Command::Run(args) = cli.command else { panic!() };
+        assert_eq!(args.words, ["churn", "--epochs", "-2", "--help"]);
+    }
+
+    #[test]
+    fn options_may_come_before_the_pipeline() {
+        let cli = parsed(&["paramd", "run", "--environment", "dev", "churn", "--x", "1"]);
+        let Command::Run(args) = cli.command else { panic!() };
+        assert_eq!(args.words, ["--environment", "dev", "churn", "--x", "1"]);
+    }
+}

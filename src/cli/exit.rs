@@ -1,0 +1,53 @@
+//! Exit codes: part of the command line's contract, in
+//! `docs/command-line.md`.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Success,
+    /// It was tried and failed, or a check found something.
+    Failed,
+    /// The command line can't be understood.
+    Usage,
+    /// No daemon answers at the endpoint.
+    Unreachable,
+    /// The caller isn't permitted, or isn't known.
+    Denied,
+    /// The daemon refuses the request: a value, a name, a flag.
+    Invalid,
+    /// There is no such pipeline, environment, run or step.
+    NotFound,
+    /// The run stands in the way: it has ended, or its name is another's.
+    Conflict,
+    /// A source, the store or the log isn't ready; later it may work.
+    Unavailable,
+    /// The status of a step's process, as a shell would give it.
+    Step(u8),
+}
+
+impl Exit {
+    /// The process's exit status.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 3,
+            Self::Denied => 4,
+            Self::Invalid => 5,
+            Self::NotFound => 6,
+            Self::Conflict => 7,
+            Self::Unavailable => 8,
+            Self::Step(code) => code,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,50 @@
+//! `paramd explain`: what a run would use, and why.
+
+mod view;
+
+use super::App;
+use super::client::send;
+use super::error::CliError;
+use super::exit::Exit;
+use super::request::{self, Args, Asked, Prepared};
+use super::text::escaped;
+use super::{document, render};
+use crate::proto::v1;
+
+pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
+    let Asked::Request(prepared) = request::prepare("explain", app, args).await? else {
+        return Ok(Exit::Success);
+    };
+    if prepared.names_run() {
+        return Err(CliError::usage(
+            "`explain` freezes nothing: it takes no `--run-id` and no `--attempt`",
+        ));
+    }
+    let answer = call(&prepared).await?;
+    let printer = prepared.app.printer;
+    if prepared.app.wants_json() {
+        printer.json(&view::ExplanationDocument::new(&prepared, &answer));
+        return Ok(Exit::Success);
+    }
+    let width = printer.width();
+    let mut text = format!(
+        "{} in {}, revision {}\n\n{}\n",
+        escaped(&prepared.pipeline.name),
+        escaped(prepared.environment()),
+        escaped(&answer.revision),
+        view::table(&answer.parameters, width)
+    );
+    text.push_str(&render::steps(&answer.steps, width));
+    text.push_str(&render::warnings(&answer.warnings));
+    printer.text(&text);
+    Ok(Exit::Success)
+}
+
+/// Asks what a run would use.
+pub(crate) async fn call(prepared: &Prepared) -> Result<v1::ExplainRunResponse, CliError> {
+    send(prepared.explain_request(), |request| {
+        let mut client = prepared.daemon.runs();
+        async move { client.explain_run(request).await }
+    })
+    .await
+}

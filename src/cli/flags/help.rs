@@ -1,0 +1,118 @@
+//! `paramd run PIPELINE --help`: paramd's own options and the pipeline's flags.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::schema::{self, Declared};
+use crate::cli::error::CliError;
+use crate::cli::table::Sheet;
+use crate::cli::text::escaped;
+use crate::proto::v1::Pipeline;
+
+/// The options that every command for a pipeline takes, for clap's help too.
+pub(crate) const OPTIONS: &str = "\
+Options for a pipeline:
+  --environment NAME     where it runs; may be left out where there is one
+  --preset NAME          a set of values of the pipeline
+  --run-id ID            the run's name; made up and printed if left out
+  --attempt N            the attempt, from 1
+  --param NAME=VALUE     a parameter, also one named as an option of paramd
+  --secret NAME=SOURCE   a secret: file:FILE, env:VARIABLE or - (standard input)
+  -h, --help             after the pipeline's name: its parameters";
+
+/// The options of every command.
+const GLOBAL: &str = "\
+  --endpoint unix:PATH   where the daemon listens
+  --output text|json     how to print the answer (not for `run`)";
+
+/// The help of a command for one pipeline.
+pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<String, CliError> {
+    let declared = schema::read(&pipeline.parameters_schema)?;
+    let mut help = String::new();
+    if !pipeline.description.is_empty() {
+        line(&mut help, &format!("{}\n", escaped(&pipeline.description)));
+    }
+    line(
+        &mut help,
+        &format!("Usage: paramd {command} {} [OPTIONS] [--PARAMETER VALUE]…\n", pipeline.name),
+    );
+    for (group, members) in groups(&declared) {
+        let heading = if group.is_empty() { "Parameters".into() } else { escaped(group) };
+        line(&mut help, &format!("{heading}:"));
+        line(&mut help, &table(&members, width));
+    }
+    line(&mut help, OPTIONS);
+    line(&mut help, GLOBAL);
+    let environments = pipeline.environments.iter().map(|one| one.name.as_str());
+    names(&mut help, "Environments", environments);
+    names(&mut help, "Presets", pipeline.presets.iter().map(|one| one.name.as_str()));
+    Ok(help)
+}
+
+fn line(help: &mut String, text: &str) {
+    let _ = writeln!(help, "{text}");
+}
+
+fn names<'a>(help: &mut String, heading: &str, names: impl Iterator<Item = &'a str>) {
+    let names: Vec<&str> = names.collect();
+    if !names.is_empty() {
+        line(help, &format!("\n{heading}: {}", names.join(", ")));
+    }
+}
+
+/// The parameters by group; those without one first.
+fn groups(declared: &[Declared]) -> BTreeMap<&str, Vec<&Declared>> {
+    let mut groups: BTreeMap<&str, Vec<&Declared>> = BTreeMap::new();
+    for one in declared {
+        groups.entry(&one.group).or_default().push(one);
+    }
+    groups
+}
+
+fn table(members: &[&Declared], width: u16) -> String {
+    let mut sheet = Sheet::new(width, ["flag", "type", "range", "default", "description"]);
+    for one in members {
+        sheet.lines([
+            flag(one),
+            vec![one.kind.clone()],
+            vec![one.range.clone()],
+            vec![one.default.clone().unwrap_or_default()],
+            vec![description(one)],
+        ]);
+    }
+    let mut text = sheet.text();
+    text.push('\n');
+    text
+}
+
+fn flag(one: &Declared) -> Vec<String> {
+    let mut names = match (one.secret, one.bindable) {
+        (_, false) => vec![one.name.clone()],
+        (true, true) => vec![format!("--secret {}=…", one.name)],
+        (false, true) => vec![format!("--{}", one.name.replace('_', "-"))],
+    };
+    if one.bindable {
+        names.extend(one.aliases.iter().map(|alias| format!("--{}", alias.replace('_', "-"))));
+    }
+    names
+}
+
+fn description(one: &Declared) -> String {
+    let mut parts = Vec::new();
+    if one.secret {
+        parts.push("secret".to_owned());
+    }
+    if one.required {
+        parts.push("required".to_owned());
+    }
+    if !one.bindable {
+        parts.push("not set by a run".to_owned());
+    }
+    match one.deprecated.as_deref() {
+        Some("") => parts.push("deprecated".to_owned()),
+        Some(why) => parts.push(format!("deprecated: {why}")),
+        None => {}
+    }
+    let marks = if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) };
+    [one.description.as_str(), &marks].join(" ").trim().to_owned()
+}

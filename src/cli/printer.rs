@@ -1,0 +1,108 @@
+//! The only place that prints. Everything here is text without secrets, but
+//! for [`Printer::secret`].
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::error::CliError;
+use super::exit::Exit;
+use super::text::escaped;
+use crate::secret::SecretBytes;
+
+/// The width of a table where the terminal doesn't say one.
+const PIPED_WIDTH: u16 = 80;
+
+/// One of the two streams that a process writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+/// Prints a command's data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer;
+
+impl Printer {
+    /// Prints text to standard output, with a line end. A reader that went away
+    /// is no error.
+    pub(crate) fn text(self, text: &str) {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.trim_end_matches('\n').as_bytes());
+        drop(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+    }
+
+    /// Prints a document as JSON.
+    pub(crate) fn json(self, document: &impl serde::Serialize) {
+        self.text(&serde_json::to_string_pretty(document).unwrap_or_default());
+    }
+
+    /// Writes one secret's bytes to standard output, as they are.
+    ///
+    /// # Errors
+    /// They couldn't be written.
+    #[expect(clippy::disallowed_methods, reason = "`paramd reveal` hands out what was asked for")]
+    pub(crate) fn secret(self, secret: &SecretBytes) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        out.write_all(secret.expose()).and_then(|()| out.flush()).map_err(|error| {
+            CliError::new(
+                Exit::Failed,
+                format!("standard output can't be written ({})", error.kind()),
+            )
+        })
+    }
+
+    /// Says something to the person, on standard error.
+    pub(crate) fn note(self, text: &str) {
+        let mut err = io::stderr().lock();
+        drop(writeln!(err, "{text}"));
+    }
+
+    /// Passes bytes through that were masked already.
+    pub(crate) fn pass(self, stream: Stream, bytes: &[u8]) {
+        // Whoever closed our output doesn't stop the steps.
+        drop(match stream {
+            Stream::Out => write_all(&mut io::stdout().lock(), bytes),
+            Stream::Err => write_all(&mut io::stderr().lock(), bytes),
+        });
+    }
+
+    /// Prints an error in the voice of all errors.
+    pub(crate) fn error(self, error: &CliError) {
+        self.note(&error.to_string());
+    }
+
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// How wide a table may be, in columns.
+    pub(crate) fn width(self) -> u16 {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
+            return PIPED_WIDTH;
+        }
+        rustix::termios::tcgetwinsize(&stdout)
+            .map(|size| size.ws_col)
+            .ok()
+            .filter(|columns| *columns >= 40)
+            .unwrap_or(PIPED_WIDTH)
+    }
+}
+
+/// Makes a panic say where it happened and nothing else: its payload could
+/// quote a value.
+pub fn hide_panic_payloads() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        let place = place.as_deref().map(escaped).unwrap_or_default();
+        Printer.note(&format!("error: a fault of paramd at {place}; please report it"));
+    }));
+}

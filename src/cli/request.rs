@@ -1,0 +1,136 @@
+//! What `resolve`, `explain` and `run` have in common: from the words of the
+//! command line to a request.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::client::Daemon;
+use super::error::CliError;
+use super::flags::{self, Bound};
+use super::run_name;
+use super::{App, Output, secrets};
+use crate::proto::v1::{self, Pipeline};
+
+/// The words after the command.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The pipeline, then options and the pipeline's own flags in any order.
+    #[arg(
+        value_name = "PIPELINE",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true
+    )]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// A command line that was bound to its pipeline.
+pub(crate) struct Prepared {
+    pub(crate) app: App,
+    pub(crate) daemon: Daemon,
+    pub(crate) pipeline: Pipeline,
+    environment: String,
+    preset: Option<String>,
+    run_id: Option<String>,
+    attempt: u32,
+    texts: BTreeMap<String, String>,
+    secrets: BTreeMap<String, v1::SecretPayload>,
+}
+
+/// What the words ask for.
+pub(crate) enum Asked {
+    /// The help of a pipeline; it is printed already.
+    Help,
+    /// A request.
+    Request(Box<Prepared>),
+}
+
+/// Reads the words and asks the daemon for the pipeline.
+pub(crate) async fn prepare(command: &str, mut app: App, args: Args) -> Result<Asked, CliError> {
+    let arguments = flags::parse(args.words)?;
+    if let Some(endpoint) = &arguments.endpoint {
+        app.global.endpoint = Some(endpoint.clone());
+    }
+    if let Some(output) = &arguments.output {
+        app.global.output = output_of(output)?;
+    }
+    let Some(name) = &arguments.pipeline else {
+        app.printer.text(&format!(
+            "Usage: paramd {command} PIPELINE [OPTIONS]\n\n{}",
+            flags::help::OPTIONS
+        ));
+        return Ok(Asked::Help);
+    };
+    let daemon = app.connect().await?;
+    let pipeline = daemon.pipeline(name.as_str()).await?;
+    if arguments.help {
+        app.printer.text(&flags::help::text(command, &pipeline, app.printer.width())?);
+        return Ok(Asked::Help);
+    }
+    let Bound { texts, secret_names } =
+        flags::bind(name.as_str(), &pipeline.parameters_schema, &arguments)?;
+    Ok(Asked::Request(Box::new(Prepared {
+        environment: flags::environment_of(&pipeline, arguments.environment.as_deref())?,
+        secrets: secrets::read(&arguments.secrets, &secret_names, &app.environment)?,
+        preset: arguments.preset,
+        run_id: arguments.run_id,
+        attempt: arguments.attempt.unwrap_or_default(),
+        texts,
+        app,
+        daemon,
+        pipeline,
+    })))
+}
+
+fn output_of(text: &str) -> Result<Output, CliError> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
+        _ => Err(CliError::usage("`--output` takes `text` or `json`")
+            .with_help("a parameter of that name is given as --param output=VALUE")),
+    }
+}
+
+impl Prepared {
+    /// The request to resolve; the run's name is made up where none was given.
+    pub(crate) fn resolve_request(&self) -> Result<v1::ResolveRunRequest, CliError> {
+        let run_id = match &self.run_id {
+            Some(given) => given.clone(),
+            None => run_name::made_up()?,
+        };
+        Ok(v1::ResolveRunRequest {
+            run: Some(v1::RunName {
+                pipeline: self.pipeline.name.clone(),
+                run_id,
+                attempt: self.attempt,
+            }),
+            environment: self.environment.clone(),
+            preset: self.preset.clone(),
+            text_overrides: self.texts.clone(),
+            secret_overrides: self.secrets.clone(),
+            ..v1::ResolveRunRequest::default()
+        })
+    }
+
+    /// Whether the command line names a run or an attempt.
+    pub(crate) fn names_run(&self) -> bool {
+        self.run_id.is_some() || self.attempt > 0
+    }
+
+    /// The request to explain.
+    pub(crate) fn explain_request(&self) -> v1::ExplainRunRequest {
+        v1::ExplainRunRequest {
+            pipeline: self.pipeline.name.clone(),
+            environment: self.environment.clone(),
+            preset: self.preset.clone(),
+            text_overrides: self.texts.clone(),
+            secret_overrides: self.secrets.clone(),
+            ..v1::ExplainRunRequest::default()
+        }
+    }
+
+    /// The environment.
+    pub(crate) fn environment(&self) -> &str {
+        &self.environment
+    }
+}

@@ -1,0 +1,140 @@
+//! `paramd reveal`: a step's secrets, as they are, to standard output. The one
+//! command that prints secrets, because it is what it was asked for.
+
+use serde::Serialize;
+
+use super::App;
+use super::client::{Daemon, incomplete, send};
+use super::error::{CliError, Expected};
+use super::exit::Exit;
+use super::run_name::RunArgs;
+use crate::name::StepName;
+use crate::proto::v1::{self, SecretEncoding};
+use crate::secret::SecretBytes;
+
+/// The arguments.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+    /// The step; `main` in a pipeline that declares none.
+    #[arg(value_parser = step_name)]
+    step: String,
+    /// The secrets, as `paramd context` names them.
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    names: Vec<String>,
+    /// All secrets that the step may see.
+    #[arg(long)]
+    all: bool,
+    /// The instance of the step's matrix, from 0.
+    #[arg(long, value_name = "N")]
+    instance: Option<u32>,
+    /// Writes them even if standard output is a terminal.
+    #[arg(long)]
+    to_terminal: bool,
+}
+
+/// Checks a step's name; an error doesn't repeat it.
+pub(super) fn step_name(text: &str) -> Result<String, Expected> {
+    Ok(StepName::parse(text)?.to_string())
+}
+
+/// A secret that was revealed.
+pub(crate) struct Revealed {
+    /// What it was asked for by.
+    pub(crate) name: String,
+    /// The bytes.
+    pub(crate) bytes: SecretBytes,
+    encoding: i32,
+}
+
+pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
+    if app.printer.is_terminal() && !args.to_terminal {
+        return Err(CliError::usage(
+            "standard output is a terminal: secrets would stay on the screen",
+        )
+        .with_help("send them to a file or a program, or say --to-terminal"));
+    }
+    if !app.wants_json() && (args.all || args.names.len() > 1) {
+        return Err(CliError::usage("several secrets can't be told apart as plain text")
+            .with_help("name one, or say --output json"));
+    }
+    let daemon = app.connect().await?;
+    let request = v1::RevealSecretsRequest {
+        run: Some(args.run.name()),
+        step: args.step.clone(),
+        instance: args.instance,
+        names: args.names.clone(),
+        all: args.all,
+        recipient: None,
+    };
+    let secrets = call(&daemon, request).await?;
+    print(app, &secrets)?;
+    Ok(Exit::Success)
+}
+
+/// Asks for secrets.
+pub(crate) async fn call(
+    daemon: &Daemon,
+    request: v1::RevealSecretsRequest,
+) -> Result<Vec<Revealed>, CliError> {
+    let answer = send(request, |request| {
+        let mut client = daemon.contexts();
+        async move { client.reveal_secrets(request).await }
+    });
+    let Some(v1::reveal_secrets_response::Secrets::Plain(plain)) = answer.await?.secrets else {
+        return Err(incomplete());
+    };
+    plain.secrets.into_iter().map(taken).collect()
+}
+
+fn taken(secret: v1::PlainSecret) -> Result<Revealed, CliError> {
+    let payload = secret.payload.ok_or_else(incomplete)?;
+    Ok(Revealed {
+        name: secret.name,
+        bytes: SecretBytes::new(payload.data),
+        encoding: payload.encoding,
+    })
+}
+
+fn print(app: &App, secrets: &[Revealed]) -> Result<(), CliError> {
+    if app.wants_json() {
+        let document = Document { secrets: secrets.iter().map(SecretDocument::new).collect() };
+        let text = serde_json::to_vec_pretty(&document).map_err(|_| incomplete())?;
+        return app.printer.secret(&SecretBytes::new([text, b"\n".to_vec()].concat()));
+    }
+    match secrets {
+        [one] => app.printer.secret(&one.bytes),
+        _ => Err(incomplete()),
+    }
+}
+
+#[derive(Serialize)]
+struct Document {
+    secrets: Vec<SecretDocument>,
+}
+
+/// A secret in JSON: bytes of any kind survive as base64.
+#[derive(Serialize)]
+struct SecretDocument {
+    name: String,
+    /// `text`, `json` or `binary`: how the bytes are to be read.
+    encoding: &'static str,
+    base64: String,
+}
+
+impl SecretDocument {
+    #[expect(clippy::disallowed_methods, reason = "`paramd reveal` hands out what was asked for")]
+    fn new(secret: &Revealed) -> Self {
+        use base64::Engine as _;
+        Self {
+            name: secret.name.clone(),
+            encoding: match SecretEncoding::try_from(secret.encoding) {
+                Ok(SecretEncoding::Text) => "text",
+                Ok(SecretEncoding::Json) => "json",
+                _ => "binary",
+            },
+            base64: base64::engine::general_purpose::STANDARD.encode(secret.bytes.expose()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The signals that end a run, as a stream.
+
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+
+/// A signal that asks to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stop(pub(super) Signal);
+
+impl Stop {
+    /// The exit status of who was stopped by it, as shells give it.
+    pub(super) fn exit(self) -> Exit {
+        Exit::Step(128_u8.saturating_add(u8::try_from(self.0.as_raw()).unwrap_or(0)))
+    }
+}
+
+/// What came, in order.
+pub(super) struct Signals(mpsc::UnboundedReceiver<Stop>);
+
+impl Signals {
+    /// Takes over SIGINT, SIGTERM and SIGHUP from now on.
+    pub(super) fn listen() -> Result<Self, CliError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let kinds = [
+            (SignalKind::interrupt(), Signal::INT),
+            (SignalKind::terminate(), Signal::TERM),
+            (SignalKind::hangup(), Signal::HUP),
+        ];
+        for (kind, number) in kinds {
+            let mut stream = signal(kind).map_err(|error| {
+                CliError::new(Exit::Failed, format!("signals can't be handled: {}", error.kind()))
+            })?;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() && sender.send(Stop(number)).is_ok() {}
+            });
+        }
+        Ok(Self(receiver))
+    }
+
+    /// Signals that a test sends.
+    #[cfg(test)]
+    pub(super) fn sent() -> (mpsc::UnboundedSender<Stop>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(receiver))
+    }
+
+    /// The next signal.
+    pub(super) async fn next(&mut self) -> Stop {
+        match self.0.recv().await {
+            Some(stop) => stop,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A signal that came already.
+    pub(super) fn pending(&mut self) -> Option<Stop> {
+        self.0.try_recv().ok()
+    }
+}

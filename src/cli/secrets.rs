@@ -1,0 +1,146 @@
+//! Secrets that a caller passes: from a file, a variable or standard input,
+//! never from the command line, which others can read.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use super::environment::Environment;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::name::AliasName;
+use crate::proto::v1::SecretPayload;
+use crate::value::MAX_VALUE_BYTES;
+
+const FORM: &str = "`--secret` takes NAME=file:FILE, NAME=env:VARIABLE or NAME=-";
+
+/// `--secret NAME=SOURCE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretArgument {
+    name: AliasName,
+    source: Source,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Source {
+    File(String),
+    Variable(String),
+    Stdin,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source([REDACTED])")
+    }
+}
+
+impl SecretArgument {
+    /// Reads the option's value. It isn't repeated: it may hold the secret
+    /// itself, by mistake.
+    pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
+        let (name, source) = text.split_once('=').ok_or_else(|| CliError::usage(FORM))?;
+        let source = match source.split_once(':') {
+            _ if source == "-" => Source::Stdin,
+            Some(("file", path)) if !path.is_empty() => Source::File(path.to_owned()),
+            Some(("env", name)) if !name.is_empty() => Source::Variable(name.to_owned()),
+            _ => {
+                return Err(CliError::usage(FORM)
+                    .with_help("never the secret itself: others can read arguments"));
+            }
+        };
+        // A flag's spelling may have `-` for `_`; the daemon knows names.
+        let name = AliasName::parse(name).map_err(|_| CliError::usage(FORM))?;
+        Ok(Self { name, source })
+    }
+
+    /// The parameter's name or alias, as it was given.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+/// Reads all secrets, to the byte, by what the daemon calls them.
+///
+/// # Errors
+/// Names the parameter, and never a path or a variable.
+pub(crate) fn read(
+    arguments: &[SecretArgument],
+    names: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Result<BTreeMap<String, SecretPayload>, CliError> {
+    if arguments.iter().filter(|one| one.source == Source::Stdin).count() > 1 {
+        return Err(CliError::usage("standard input can give one secret only"));
+    }
+    let mut payloads = BTreeMap::new();
+    for argument in arguments {
+        let data = bytes(argument, environment)?;
+        let name = names.get(argument.name()).map_or(argument.name(), String::as_str);
+        payloads.insert(name.to_owned(), SecretPayload { data, encoding: 0 });
+    }
+    Ok(payloads)
+}
+
+fn bytes(argument: &SecretArgument, environment: &Environment) -> Result<Vec<u8>, CliError> {
+    let name = argument.name();
+    let data = match &argument.source {
+        Source::File(path) => std::fs::File::open(path)
+            .and_then(limited)
+            .map_err(|error| unreadable(name, "file", error.kind()))?,
+        Source::Stdin => limited(std::io::stdin().lock())
+            .map_err(|error| unreadable(name, "standard input", error.kind()))?,
+        Source::Variable(variable) => {
+            environment.value(variable).map(|value| value.as_encoded_bytes().to_vec()).ok_or_else(
+                || CliError::usage(format!("the variable for the secret `{name}` isn't set")),
+            )?
+        }
+    };
+    if data.len() > MAX_VALUE_BYTES {
+        return Err(CliError::usage(format!("the secret `{name}` has more than 1 MiB")));
+    }
+    Ok(data)
+}
+
+fn limited(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    from.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut data)?;
+    Ok(data)
+}
+
+fn unreadable(name: &str, what: &str, kind: std::io::ErrorKind) -> CliError {
+    CliError::new(Exit::Usage, format!("the {what} for the secret `{name}` can't be read: {kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_come_from_files_variables_and_standard_input() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"from a file\n").unwrap();
+        let arguments = [
+            SecretArgument::parse(&format!("a=file:{}", file.path().display())).unwrap(),
+            SecretArgument::parse("b=env:B").unwrap(),
+        ];
+        let environment = Environment::new([("B".into(), "from a variable".into())]);
+        let read = read(&arguments, &BTreeMap::new(), &environment).unwrap();
+        assert_eq!(read["a"].data, b"from a file\n", "kept to the byte");
+        assert_eq!(read["b"].data, b"from a variable");
+    }
+
+    #[test]
+    fn a_secret_itself_is_refused_and_not_repeated() {
+        for text in ["pw=hunter2", "hunter2", "pw=", "pw=vault:hunter2", "HUNTER2=file:x"] {
+            let error = SecretArgument::parse(text).unwrap_err().to_string();
+            assert!(!error.to_lowercase().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn standard_input_gives_one_secret_only() {
+        let twice = ["a=-", "b=-"].map(|text| SecretArgument::parse(text).unwrap());
+        assert_eq!(
+            read(&twice, &BTreeMap::new(), &Environment::default()).unwrap_err().exit,
+            Exit::Usage
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! `paramd serve`: runs the daemon.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+use super::App;
+use super::client::Endpoint;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::daemon::{self, DaemonError, DevOptions, ServeOptions};
+use crate::definition::settings::Listen;
+use crate::secret::SecretBytes;
+use crate::source;
+
+/// The arguments.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// The configuration directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config: PathBuf,
+    /// For trying out: a temporary store and keys, the caller may do all.
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Where to listen, as `unix:PATH`; replaces `listen` of paramd.yaml. May
+    /// be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<String>,
+    /// The form of the log on standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Crates that log what a source answered, or a path with its query: off,
+/// whatever PARAMD_LOG asks for.
+const SILENCED: [&str; 2] = ["vaultrs", "rustify"];
+
+pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
+    start_log(app, args.log_format)?;
+    let options = ServeOptions {
+        listen: listen(app, &args)?,
+        dev: args.dev.then(|| DevOptions {
+            temporary: app.environment.folder("TMPDIR").unwrap_or_else(|| "/tmp".into()),
+            uid: rustix::process::getuid().as_raw(),
+        }),
+        config: args.config,
+        environment: variables(app),
+    };
+    let shutdown = stop_signal()?;
+    match daemon::serve(options, shutdown).await {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => Err(told(error)),
+    }
+}
+
+fn told(error: DaemonError) -> CliError {
+    let message = error.to_string();
+    match error {
+        DaemonError::Configuration { directory, problems } => CliError::new(Exit::Failed, message)
+            .with_problems(problems)
+            .with_help(format!("`paramd check {}` shows each in its place", directory.display())),
+        _ => CliError::new(Exit::Failed, message),
+    }
+}
+
+/// Where to listen: as asked, else with `--dev` where every command looks.
+fn listen(app: &App, args: &Args) -> Result<Vec<Listen>, CliError> {
+    if args.listen.is_empty() && args.dev {
+        let endpoint = Endpoint::choose(None, &app.environment)?;
+        return Ok(vec![Listen::Unix(endpoint.path())]);
+    }
+    args.listen
+        .iter()
+        .map(|address| match address.strip_prefix("unix:") {
+            Some(path) if !path.is_empty() => Ok(Listen::Unix(path.into())),
+            _ => Err(CliError::usage("an address of --listen isn't understood")
+                .with_help("this version serves Unix sockets: --listen unix:PATH")),
+        })
+        .collect()
+}
+
+/// The variables that sources may be given; those that aren't UTF-8 can't be.
+fn variables(app: &App) -> source::Environment {
+    app.environment
+        .all()
+        .iter()
+        .filter_map(|(name, value)| {
+            let (name, value) = (name.to_str()?, value.to_str()?);
+            Some((name.to_owned(), SecretBytes::new(value.as_bytes().to_vec())))
+        })
+        .collect()
+}
+
+fn start_log(app: &App, format: LogFormat) -> Result<(), CliError> {
+    let wanted = app.environment.value("PARAMD_LOG").and_then(|text| text.to_str());
+    let filter = EnvFilter::try_new(wanted.unwrap_or("info")).map_err(|_| {
+        CliError::usage("PARAMD_LOG isn't understood")
+            .with_help("it is a level such as `debug`, or targets such as `paramd=debug,h2=off`")
+    })?;
+    let loud = filter_fn(|about| {
+        !SILENCED.iter().any(|silenced| about.target().split("::").next() == Some(silenced))
+    });
+    let colours = std::io::stderr().is_terminal() && app.environment.value("NO_COLOR").is_none();
+    let text = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let layer = match format {
+        LogFormat::Text => text.boxed(),
+        LogFormat::Json => text.json().with_ansi(false).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter).with_filter(loud))
+        .try_init()
+        .map_err(|_| CliError::new(Exit::Failed, "the log could not be started"))
+}
+
+/// Resolves when the daemon is told to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+    let listen = |kind| {
+        signal(kind).map_err(|_| CliError::new(Exit::Failed, "signals can't be listened for"))
+    };
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
