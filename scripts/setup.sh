@@ -1,0 +1,76 @@
+# Sourced by scripts/test and scripts/demo: what a fresh machine lacks.
+# Everything but a C compiler goes below target/.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+tools="$root/target/test-tools"
+cd "$root"
+
+say() { printf '\n==> %s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# need_rust: cargo has to be there; the toolchain is the user's own.
+need_rust() {
+    command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs"
+    command -v python3 >/dev/null || die "python3 is missing: install Python 3.11 or newer"
+}
+
+# need_compiler: some crates build C code.
+need_compiler() {
+    if command -v cc >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die "a C compiler is missing: install one, on Debian with: apt-get install build-essential"
+    fi
+    say "installing build-essential: some crates build C code"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq build-essential
+}
+
+# need_components: rustfmt and clippy, where rustup can add them.
+need_components() {
+    if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then
+        return
+    fi
+    command -v rustup >/dev/null || die "rustfmt and clippy are missing"
+    say "installing rustfmt and clippy"
+    rustup component add rustfmt clippy
+}
+
+# need_python_tools: the packages of requirements.txt in a virtual environment.
+need_python_tools() {
+    local wanted="$root/scripts/requirements.txt" venv="$tools/venv"
+    if cmp -s "$wanted" "$venv/installed.txt"; then
+        return
+    fi
+    say "installing into $venv: $(grep -v '^#' "$wanted" | tr '\n' ' ')"
+    mkdir -p "$tools"
+    rm -rf "$venv"
+    if ! python3 -m venv "$venv"; then
+        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+            die "Python can't make virtual environments: on Debian, apt-get install python3-venv"
+        fi
+        say "installing python3-venv"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+    fi
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$venv/installed.txt"
+}
+
+# need_cargo_deny: one pinned version, built once.
+need_cargo_deny() {
+    local version="0.20.2"
+    if [ "$("$tools/bin/cargo-deny" --version 2>/dev/null)" = "cargo-deny $version" ]; then
+        return
+    fi
+    say "installing cargo-deny $version into $tools (about 3 minutes)"
+    CARGO_TARGET_DIR="$tools/build" cargo install cargo-deny --version "$version" --locked --force --quiet --root "$tools"
+    rm -rf "$tools/build"
+}
