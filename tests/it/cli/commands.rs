@@ -1,0 +1,125 @@
+//! All commands but `run`.
+
+use std::process::Command;
+
+use super::{TOKEN, stage};
+use crate::support::command::paramd;
+use crate::support::{python, root};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_by_its_commands() {
+    let stage = stage().await;
+    let at = &stage.daemon;
+    paramd(["resolve", "shell", "--run-id", "a/b"]).at(at).ok().says(&["a/b", "[REDACTED]"]);
+
+    let explained = paramd(["explain", "shell", "--epochs", "20"]).at(at).ok();
+    explained.says(&["epochs", "20", "override", "definition", "token", "[REDACTED]", "file"]);
+    explained.hides(&[TOKEN]);
+
+    let shown = paramd(["runs", "show", "shell/a/b"]).at(at).ok();
+    shown.says(&["epochs", "header", "[REDACTED]", "open"]).hides(&[TOKEN]);
+
+    let context = paramd(["context", "shell/a/b", "first", "--output", "json"]).at(at).ok();
+    context.says(&["env.HEADER", "files.token.txt"]).hides(&[TOKEN]);
+    context.json();
+
+    let revealed = paramd(["reveal", "shell/a/b", "first", "env.HEADER"]).at(at).ok();
+    assert_eq!(revealed.out, format!("Bearer {TOKEN}"));
+
+    paramd(["complete", "shell/a/b", "succeeded"]).at(at).ok();
+    let refused = paramd(["reveal", "shell/a/b", "first", "env.HEADER"]).at(at).ended();
+    assert_ne!(refused.status, Some(0));
+    refused.hides(&[TOKEN]);
+
+    let list = paramd(["audit", "list", "--output", "json"]).at(at).ok();
+    list.says(&["reveal", "resolve", "complete"]).hides(&[TOKEN]);
+    paramd(["audit", "verify"]).at(at).ok();
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_prints_data_prints_json() {
+    let stage = stage().await;
+    let at = &stage.daemon;
+    paramd(["resolve", "shell", "--run-id", "a", "--output", "json"]).at(at).ok().json();
+    paramd(["explain", "shell", "--output", "json"]).at(at).ok().json();
+    paramd(["context", "shell/a", "first", "--output", "json"]).at(at).ok().json();
+    paramd(["runs", "show", "shell/a", "--output", "json"]).at(at).ok().json();
+    paramd(["complete", "shell/a", "failed", "--output", "json"]).at(at).ok().json();
+    paramd(["audit", "verify", "--output", "json"]).at(at).ok().json();
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reveal_refuses_a_terminal() {
+    let stage = stage().await;
+    paramd(["resolve", "shell", "--run-id", "a"]).at(&stage.daemon).ok();
+    let output = Command::new(python())
+        .arg(root().join("tests/python/terminal.py"))
+        .arg(env!("CARGO_BIN_EXE_paramd"))
+        .args(["reveal", "shell/a", "first", "header"])
+        .env("PARAMD_ENDPOINT", stage.daemon.endpoint())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_ne!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("terminal"), "{text}");
+    assert!(!text.contains(TOKEN), "{text}");
+    stage.daemon.stop();
+}
+
+#[test]
+fn without_a_daemon_its_endpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("none.sock");
+    let endpoint = format!("unix:{}", socket.display());
+    let ended = paramd(["explain", "shell", "--endpoint", &endpoint]).ended();
+    assert_eq!(ended.status, Some(3), "{ended:#?}");
+    ended.says(&["none.sock"]);
+}
+
+#[test]
+fn check_tells_all_problems_with_their_places() {
+    let config = crate::support::config::Config::new(
+        "",
+        "broken",
+        concat!(
+            "name: broken\n",
+            "parameters:\n",
+            "  epochs: { type: integer, default: ten }\n",
+            "  rate: { type: number, minimun: 0 }\n",
+        ),
+    );
+    config.write(
+        "pipelines/clear.yaml",
+        "name: clear\nparameters: { p: { type: string, secret: true, default: hunter2-in-clear } }\n",
+    );
+    let path = config.path.to_str().unwrap();
+    let ended = paramd(["check", path]).ended();
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    ended.says(&["broken.yaml:3:", "broken.yaml:4:", "clear.yaml:2:", "minimum", "help"]);
+    ended.hides(&["hunter2-in-clear"]);
+    let ended = paramd(["check", path, "--output", "json"]).ended();
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    ended.json();
+    ended.hides(&["hunter2-in-clear"]);
+}
+
+#[test]
+fn check_finds_nothing_in_the_example() {
+    let path = root().join("config");
+    paramd(["check", path.to_str().unwrap()]).ok();
+    paramd(["check", path.to_str().unwrap(), "--risks"]).ok().says(&["extract"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_writes_a_configuration_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine");
+    paramd(["init", path.to_str().unwrap()]).ok();
+    paramd(["check", path.to_str().unwrap()]).ok();
+    let daemon = crate::support::daemon::Launch::plain(&path, folder.path()).start().await;
+    daemon.stop();
+    let again = paramd(["init", path.to_str().unwrap()]).ended();
+    assert_ne!(again.status, Some(0), "it overwrites nothing");
+}

@@ -1,0 +1,108 @@
+//! A pipeline's own flags.
+
+use super::stage;
+use crate::support::command::paramd;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_flag_is_told_with_the_nearest_name() {
+    let stage = stage().await;
+    let words = ["run", "shell", "--epochs", "20", "--optimiser", "hunter2-value"];
+    let ended = paramd(words).at(&stage.daemon).inside(stage.config.around()).ended();
+    assert_ne!(ended.status, Some(0));
+    ended
+        .says(&["optimiser", "isn't a parameter", "optimizer"])
+        .hides(&["hunter2-value", "arguments:"]);
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_lists_the_parameters() {
+    let stage = stage().await;
+    let ended = paramd(["run", "shell", "--help"]).at(&stage.daemon).ok();
+    ended.says(&[
+        "--epochs",
+        "integer",
+        "1",
+        "500",
+        "10",
+        "Passes over the data",
+        "Training",
+        "--optimizer",
+        "adam",
+        "sgd",
+        "--learning-rate",
+        "--secret token",
+    ]);
+    ended.hides(&[super::TOKEN]);
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_read_by_their_declared_types() {
+    let stage = stage().await;
+    let words = [
+        "resolve",
+        "shell",
+        "--run-id",
+        "a",
+        "--epochs=20",
+        "--learning_rate",
+        "1e-3",
+        "--layers",
+        "[8, 4]",
+        "--param",
+        "output=there",
+        "--preset",
+        "quick",
+        "--output",
+        "json",
+    ];
+    let document = paramd(words).at(&stage.daemon).ok().json();
+    let value = |name: &str| {
+        let parameters = document["parameters"].as_array().unwrap();
+        parameters.iter().find(|parameter| parameter["name"] == name).unwrap()["value"].clone()
+    };
+    assert_eq!(value("epochs"), 20);
+    assert_eq!(value("layers"), serde_json::json!([8, 4]));
+    assert_eq!(document["run"]["run_id"], "a");
+    assert_eq!(document["run"]["environment"], "dev");
+    assert_eq!(document["result"], "created");
+
+    for (flag, value) in [("--epochs", "1e1"), ("--fail", "yes"), ("--layers", "[1,")] {
+        let ended = paramd(["resolve", "shell", flag, value]).at(&stage.daemon).ended();
+        assert_ne!(ended.status, Some(0));
+        ended.says(&[&flag[2..]]);
+    }
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_come_from_files_variables_and_standard_input() {
+    let stage = stage().await;
+    std::fs::write(stage.config.around().join("mine"), "own-token-out-of-a-file").unwrap();
+    let cases = [
+        ("token=file:mine", "own-token-out-of-a-file", ""),
+        ("token=env:MINE", "own-token-out-of-the-env", ""),
+        ("token=-", "own-token-out-of-stdin", "own-token-out-of-stdin"),
+    ];
+    for (index, (argument, secret, input)) in cases.into_iter().enumerate() {
+        let id = format!("s{index}");
+        let words = ["resolve", "shell", "--run-id", &id, "--secret", argument];
+        let ended = paramd(words)
+            .at(&stage.daemon)
+            .inside(stage.config.around())
+            .env("MINE", "own-token-out-of-the-env")
+            .input(input.as_bytes())
+            .ok();
+        ended.hides(&[secret]);
+        let run = format!("shell/{id}");
+        let ended = paramd(["reveal", &run, "first", "header"]).at(&stage.daemon).ok();
+        assert_eq!(ended.out, format!("Bearer {secret}"));
+    }
+    let ended = paramd(["resolve", "shell", "--secret", "token=the-password-itself"])
+        .at(&stage.daemon)
+        .ended();
+    assert_eq!(ended.status, Some(2));
+    ended.hides(&["the-password-itself"]);
+    stage.daemon.stop();
+}
