@@ -46,24 +46,46 @@ pub use printer::hide_panic_payloads;
 
 /// Resolves the parameters of pipeline runs and keeps their secrets secret.
 #[derive(Parser)]
-#[command(name = "paramd", version, max_term_width = 100, subcommand_required = true)]
+#[command(
+    name = "paramd",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// Prints the version.
+    #[arg(long, short = 'V', action = clap::ArgAction::Version)]
+    version: (),
     #[command(subcommand)]
     command: Command,
 }
 
 /// Options of every command.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// Where the daemon listens, as `unix:PATH`. Else PARAMD_ENDPOINT, else
+    /// Where the daemon listens, as unix:PATH; else PARAMD_ENDPOINT, else
     /// $XDG_RUNTIME_DIR/paramd/paramd.sock, else /run/paramd/paramd.sock.
     #[arg(long, global = true, value_name = "ENDPOINT")]
     endpoint: Option<String>,
-    /// How data is printed.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    /// How data is printed: as tables for people, or as JSON for programs.
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = Output::Text
+    )]
     output: Output,
+    /// Prints this help.
+    #[arg(long, short, global = true, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
 }
 
 /// The form of what is printed.

@@ -39,6 +39,9 @@ pub enum InitError {
     /// There is something in the directory.
     #[error("`{}` isn't empty: name a new or an empty directory", .0.display())]
     NotEmpty(PathBuf),
+    /// It is no directory.
+    #[error("`{}` isn't a directory: name a new or an empty one", .0.display())]
+    NotADirectory(PathBuf),
     /// The operating system gives no random bytes.
     #[error("no random bytes for the example's secret are to be had")]
     NoRandom,
@@ -76,6 +79,9 @@ pub fn write_configuration(directory: &Path, uid: u32) -> Result<Vec<PathBuf>, I
 
 /// Makes the directory, or makes sure that it is empty.
 fn take_directory(directory: &Path) -> Result<(), InitError> {
+    if directory.exists() && !directory.is_dir() {
+        return Err(InitError::NotADirectory(directory.to_owned()));
+    }
     std::fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
     let mut entries = std::fs::read_dir(directory).map_err(|error| failed(directory, &error))?;
     match entries.next() {
@@ -167,6 +173,8 @@ mod tests {
         std::fs::write(folder.path().join("file"), "").unwrap();
         let error = write_configuration(&folder.path().join("file/config"), 1).unwrap_err();
         assert!(matches!(error, InitError::Write { .. }));
+        let error = write_configuration(&folder.path().join("file"), 1).unwrap_err();
+        assert!(matches!(error, InitError::NotADirectory(_)));
     }
 
     #[test]

@@ -58,12 +58,18 @@ fn tell(app: &App, args: &Args, loaded: &Loaded, found: Option<&[Risk]>) {
     let dir = args.dir.display();
     let summary = match (errors, all - errors) {
         (0, 0) => format!("{dir}: no problems"),
-        (errors, warnings) => format!("{dir}: {errors} errors, {warnings} warnings"),
+        (errors, warnings) => {
+            format!("{dir}: {}, {}", count(errors, "error"), count(warnings, "warning"))
+        }
     };
     app.printer.text(&summary);
     if let Some(found) = found {
         app.printer.text(&risk_table(app, found));
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn risk_table(app: &App, found: &[Risk]) -> String {

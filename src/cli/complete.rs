@@ -15,8 +15,8 @@ use crate::proto::v1::{self, RunOutcome};
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
-    /// How it ended.
-    #[arg(value_enum)]
+    /// How it ended: succeeded, failed or cancelled.
+    #[arg(value_enum, hide_possible_values = true)]
     outcome: Outcome,
 }
 

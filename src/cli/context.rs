@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(value_parser = super::reveal::step_name)]
     step: String,
     /// Only this instance of the step's matrix, from 0.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::run_name::instance)]
     instance: Option<u32>,
 }
 
@@ -64,11 +64,11 @@ fn text(context: &v1::Context, width: u16) -> String {
     let name = context.run.clone().unwrap_or_default();
     let decision = context.decision.clone().unwrap_or_default();
     let mut text = format!(
-        "step {} of {} in {}: {}, {}\n",
+        "step {} of {} in {}: {} ({})\n",
         escaped(&context.step),
         escaped(&run_name::path(&name)),
         escaped(&context.environment),
-        document::step_action(decision.action),
+        render::action(&decision),
         escaped(&render::why(&decision)),
     );
     if !context.values.is_empty() {

@@ -79,6 +79,16 @@ impl CliError {
         self
     }
 
+    /// Calls the problems' subjects by the names that a person gave.
+    pub(crate) fn with_subjects(mut self, named: impl Fn(&str) -> Option<String>) -> Self {
+        for problem in &mut self.problems {
+            if let Some(name) = named(&problem.subject) {
+                problem.subject = name;
+            }
+        }
+        self
+    }
+
     /// Several errors of one command line as one.
     pub(crate) fn all(mut errors: Vec<Self>) -> Option<Self> {
         if errors.len() < 2 {
@@ -195,7 +205,7 @@ fn exit_of_reason(reason: &str) -> Option<Exit> {
 
 fn help_for(reason: &str) -> Option<&'static str> {
     match reason {
-        "RUN_CONFLICT" => Some("the name stands for another request; give another --run-id"),
+        "RUN_CONFLICT" => Some("give another --run-id, or the same request again"),
         "RUN_ENDED" => {
             Some("a run's name is never used again; `paramd runs show RUN` has its record")
         }

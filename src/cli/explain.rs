@@ -7,7 +7,6 @@ use super::client::send;
 use super::error::CliError;
 use super::exit::Exit;
 use super::request::{self, Args, Asked, Prepared};
-use super::text::escaped;
 use super::{document, render};
 use crate::proto::v1;
 
@@ -27,13 +26,12 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
         return Ok(Exit::Success);
     }
     let width = printer.width();
-    let mut text = format!(
-        "{} in {}, revision {}\n\n{}\n",
-        escaped(&prepared.pipeline.name),
-        escaped(prepared.environment()),
-        escaped(&answer.revision),
-        view::table(&answer.parameters, width)
-    );
+    let mut text = render::facts([
+        ("pipeline", &prepared.pipeline.name),
+        ("environment", prepared.environment()),
+        ("revision", &answer.revision),
+    ]);
+    text.push_str(&format!("\n{}\n", view::table(&answer.parameters, width)));
     text.push_str(&render::steps(&answer.steps, width));
     text.push_str(&render::warnings(&answer.warnings));
     printer.text(&text);

@@ -43,6 +43,18 @@ pub(crate) fn life(run: &v1::Run) -> String {
     }
 }
 
+/// Names and what they stand for, a line each.
+pub(crate) fn facts<const N: usize>(facts: [(&str, &str); N]) -> String {
+    let mut text = String::new();
+    facts.into_iter().for_each(|(name, value)| fact(&mut text, name, value));
+    text
+}
+
+/// A layer as people say it.
+pub(crate) fn layer_words(number: i32) -> String {
+    layer(number).replace('_', " ")
+}
+
 fn fact(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {}", escaped(value));
 }
@@ -77,7 +89,7 @@ fn parameters(parameters: &[v1::ResolvedParameter], width: u16) -> String {
         sheet.row([
             &one.name,
             &content(one),
-            &provenance.map(|from| layer(from.layer)).unwrap_or_default(),
+            &provenance.map(|from| layer_words(from.layer)).unwrap_or_default(),
             &provenance.map(source).unwrap_or_default(),
         ]);
     }
@@ -142,7 +154,8 @@ pub(crate) fn steps(steps: &[v1::StepDecision], width: u16) -> String {
     format!("\n{}\n", sheet.text())
 }
 
-fn action(decision: &v1::Decision) -> &'static str {
+/// What becomes of a step, in words.
+pub(crate) fn action(decision: &v1::Decision) -> &'static str {
     match v1::StepAction::try_from(decision.action) {
         Ok(v1::StepAction::Run) => "runs",
         Ok(v1::StepAction::Skip) => "skipped",

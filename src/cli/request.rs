@@ -54,6 +54,12 @@ pub(crate) async fn prepare(command: &str, mut app: App, args: Args) -> Result<A
     if let Some(output) = &arguments.output {
         app.global.output = output_of(output)?;
     }
+    if command == "run" && app.wants_json() {
+        return Err(CliError::usage(
+            "`run` prints what its steps print: it takes no --output json",
+        )
+        .with_help("`paramd runs show RUN --output json` prints the record"));
+    }
     let Some(name) = &arguments.pipeline else {
         app.printer.text(&format!(
             "Usage: paramd {command} PIPELINE [OPTIONS]\n\n{}",

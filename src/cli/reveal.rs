@@ -8,7 +8,7 @@ use super::client::{Daemon, incomplete, send};
 use super::error::{CliError, Expected};
 use super::exit::Exit;
 use super::run_name::RunArgs;
-use crate::name::StepName;
+use crate::name::{AliasName, StepName};
 use crate::proto::v1::{self, SecretEncoding};
 use crate::secret::SecretBytes;
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     /// The instance of the step's matrix, from 0.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::run_name::instance)]
     instance: Option<u32>,
     /// Writes them even if standard output is a terminal.
     #[arg(long)]
@@ -68,9 +68,26 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         all: args.all,
         recipient: None,
     };
-    let secrets = call(&daemon, request).await?;
+    let secrets =
+        call(&daemon, request).await.map_err(|error| error.with_subjects(|at| given(at, args)))?;
     print(app, &secrets)?;
     Ok(Exit::Success)
+}
+
+/// What was asked for at `names[2]`, where it could be a name: anything else
+/// may be a misplaced secret.
+fn given(field: &str, args: &Args) -> Option<String> {
+    let index: usize = field.strip_prefix("names[")?.strip_suffix(']')?.parse().ok()?;
+    let name = args.names.get(index)?;
+    let entry = name.strip_prefix("env.").or_else(|| name.strip_prefix("files."));
+    let is_name = match entry {
+        Some(entry) => {
+            (1..=64).contains(&entry.len())
+                && entry.bytes().all(|one| one.is_ascii_alphanumeric() || b"._-".contains(&one))
+        }
+        None => AliasName::parse(name).is_ok(),
+    };
+    is_name.then(|| name.clone())
 }
 
 /// Asks for secrets.

@@ -47,6 +47,17 @@ pub(crate) fn made_up() -> Result<String, CliError> {
     Ok(format!("{time}-{}", hex::encode(random)))
 }
 
+/// Reads the number of an attempt.
+fn attempt(text: &str) -> Result<u32, Expected> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| Expected("an attempt is a number from 1".to_owned()))
+}
+
+/// Reads the number of a step's instance.
+pub(crate) fn instance(text: &str) -> Result<u32, Expected> {
+    text.parse().map_err(|_| Expected("an instance is a number from 0".to_owned()))
+}
+
 /// A run and its attempt, as arguments of a command.
 #[derive(clap::Args)]
 pub(crate) struct RunArgs {
@@ -54,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "PIPELINE/RUN_ID", value_parser = RunPath::parse)]
     run: RunPath,
     /// The attempt, from 1; else the newest.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = attempt)]
     attempt: Option<u32>,
 }
 

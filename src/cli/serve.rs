@@ -27,12 +27,18 @@ pub(crate) struct Args {
     /// For trying out: a temporary store and keys, the caller may do all.
     #[arg(long)]
     pub(crate) dev: bool,
-    /// Where to listen, as `unix:PATH`; replaces `listen` of paramd.yaml. May
+    /// Where to listen, as unix:PATH; replaces `listen` of paramd.yaml. May
     /// be repeated.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
-    /// The form of the log on standard error.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    /// The form of the log on standard error: lines for people, or JSON objects.
+    #[arg(
+        long,
+        value_name = "text|json",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = LogFormat::Text
+    )]
     pub(crate) log_format: LogFormat,
 }
 
@@ -50,6 +56,10 @@ pub(crate) enum LogFormat {
 const SILENCED: [&str; 2] = ["vaultrs", "rustify"];
 
 pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
+    if app.global.endpoint.is_some() {
+        return Err(CliError::usage("`serve` takes no --endpoint: it is one")
+            .with_help("say where to listen: --listen unix:PATH"));
+    }
     start_log(app, args.log_format)?;
     let options = ServeOptions {
         listen: listen(app, &args)?,

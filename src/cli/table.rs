@@ -1,51 +1,138 @@
-//! Tables that fit the terminal.
+//! Tables that fit the terminal: words stay whole where they can, long ones
+//! break where a reader would break them.
 
-use comfy_table::{Cell, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{Cell, ColumnConstraint, Table, TableComponent, Width, presets};
 
 use super::text::cell;
 
+/// Between two columns: the padding of the left one, and the line that the
+/// headings are underlined with.
+const GAP: usize = 2;
+
 /// A table of rows under headings; cells are escaped and cut.
-pub(crate) struct Sheet(Table);
+pub(crate) struct Sheet {
+    width: usize,
+    /// The headings are the first row. A cell is several lines.
+    rows: Vec<Vec<Vec<String>>>,
+}
 
 impl Sheet {
     /// A table that is at most `width` columns wide.
     pub(crate) fn new<const N: usize>(width: u16, headings: [&str; N]) -> Self {
+        let headings = headings.into_iter().map(|text| vec![text.to_owned()]).collect();
+        Self { width: usize::from(width), rows: vec![headings] }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
+        self.rows.push(cells.into_iter().map(|text| vec![cell(text)]).collect());
+    }
+
+    /// Adds a row; a cell is several lines, each escaped by itself.
+    pub(crate) fn lines<const N: usize>(&mut self, cells: [Vec<String>; N]) {
+        let escaped = |lines: Vec<String>| {
+            lines.iter().filter(|line| !line.is_empty()).map(|line| cell(line)).collect()
+        };
+        self.rows.push(cells.into_iter().map(escaped).collect());
+    }
+
+    /// The table as text, without spaces at the ends of lines.
+    pub(crate) fn text(&self) -> String {
+        let widths = self.widths();
+        let mut rows = self.rows.iter().map(|row| {
+            row.iter()
+                .zip(&widths)
+                .map(|(lines, width)| Cell::new(wrapped(lines, *width)))
+                .collect::<Vec<_>>()
+        });
         let mut table = Table::new();
         table
             .load_preset(presets::NOTHING)
             .set_style(TableComponent::HeaderLines, '─')
             .set_style(TableComponent::MiddleHeaderIntersections, '─')
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width)
-            .set_header(headings);
-        // Narrow gaps: 80 columns are few.
-        for column in table.column_iter_mut() {
+            .set_header(rows.next().unwrap_or_default());
+        table.add_rows(rows);
+        for (column, width) in table.column_iter_mut().zip(&widths) {
             column.set_padding((0, 1));
+            let width = u16::try_from(width + 1).unwrap_or(u16::MAX);
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
         }
-        Self(table)
+        table.trim_fmt()
     }
 
-    /// Adds a row.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.0.add_row(cells.map(|text| Cell::new(cell(text))));
+    /// How wide each column is: whole words first, then whole parts of words,
+    /// then what there is room for.
+    fn widths(&self) -> Vec<usize> {
+        let natural = self.longest(length);
+        let gaps = natural.len().saturating_sub(1) * GAP + 1;
+        let room = self.width.saturating_sub(gaps);
+        let words = self.longest(|line| line.split(' ').map(length).max().unwrap_or(0));
+        let parts = self.longest(|line| parts(line).map(length).max().unwrap_or(0));
+        let fits = |least: &Vec<usize>| least.iter().sum::<usize>() <= room;
+        let least = [words, parts].into_iter().find(fits).unwrap_or(vec![1; natural.len()]);
+        // As wide as fits, the same for all that could be wider.
+        let at = |level: usize| {
+            let one = |(least, natural): (&usize, &usize)| level.min(*natural).max(*least);
+            least.iter().zip(&natural).map(one).collect::<Vec<_>>()
+        };
+        (1..=room).rev().map(at).find(fits).unwrap_or(least)
     }
 
-    /// Adds a row; a cell is several lines, each escaped by itself.
-    pub(crate) fn lines<const N: usize>(&mut self, cells: [Vec<String>; N]) {
-        let joined = cells.map(|lines| {
-            lines
-                .iter()
-                .filter(|line| !line.is_empty())
-                .map(|line| cell(line))
-                .collect::<Vec<_>>()
-                .join("\n")
-        });
-        self.0.add_row(joined.map(Cell::new));
+    /// The most that `measure` gives in each column.
+    fn longest(&self, measure: impl Fn(&str) -> usize) -> Vec<usize> {
+        let mut most = Vec::new();
+        for row in &self.rows {
+            most.resize(row.len(), 1);
+            for (most, lines) in most.iter_mut().zip(row) {
+                *most = lines.iter().map(|line| measure(line)).fold(*most, usize::max);
+            }
+        }
+        most
     }
+}
 
-    /// The table as text, without spaces at the ends of lines.
-    pub(crate) fn text(&self) -> String {
-        self.0.trim_fmt()
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The words of a line in parts: `a/b_c` is `a/`, `b_`, `c`.
+fn parts(line: &str) -> impl Iterator<Item = &str> {
+    line.split(' ').flat_map(|word| word.split_inclusive(['/', '_', '-', '.', ':', ',']))
+}
+
+/// The lines, broken so that none is longer than `width`.
+fn wrapped(lines: &[String], width: usize) -> String {
+    let mut text = Vec::new();
+    for line in lines {
+        let mut open = String::new();
+        for word in line.split(' ') {
+            let fits = open.is_empty() || length(&open) + 1 + length(word) <= width;
+            if !fits {
+                text.push(std::mem::take(&mut open));
+            } else if !open.is_empty() {
+                open.push(' ');
+            }
+            if length(word) <= width {
+                open.push_str(word);
+            } else {
+                parts(word).for_each(|part| add(part, width, &mut open, &mut text));
+            }
+        }
+        text.push(open);
+    }
+    text.join("\n")
+}
+
+/// Adds a part of a word that is too long for a line, itself cut if it must be.
+fn add(part: &str, width: usize, open: &mut String, text: &mut Vec<String>) {
+    if length(open) + length(part) > width && !open.is_empty() {
+        text.push(std::mem::take(open));
+    }
+    for letter in part.chars() {
+        if length(open) == width {
+            text.push(std::mem::take(open));
+        }
+        open.push(letter);
     }
 }
 
@@ -57,9 +144,32 @@ mod tests {
     fn a_table_keeps_to_its_width_and_escapes_cells() {
         let mut sheet = Sheet::new(80, ["parameter", "value", "source"]);
         sheet.row(["data_path", &"s3://lake/".repeat(12), "a template\u{1b}[2J"]);
+        sheet.row(["a", &"x".repeat(200), ""]);
         let text = sheet.text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("\\u{1b}"));
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn words_break_only_where_they_must_and_then_at_their_joints() {
+        let mut sheet = Sheet::new(40, ["name", "place"]);
+        sheet.row(["learning_rate", "pipelines/iris-training.yaml:18 says so"]);
+        assert_eq!(
+            sheet.text(),
+            "name           place\n\
+             ────────────────────────────────────────\n\
+             learning_rate  pipelines/iris-training.\n               yaml:18 says so"
+        );
+        let mut wide = Sheet::new(80, ["name", "place"]);
+        wide.row(["learning_rate", "pipelines/iris-training.yaml:18"]);
+        assert!(wide.text().contains("learning_rate  pipelines/iris-training.yaml:18"));
+    }
+
+    #[test]
+    fn a_table_too_narrow_for_its_columns_is_still_one() {
+        let mut sheet = Sheet::new(1, ["a", "b"]);
+        sheet.row(["long words", ""]);
+        assert!(sheet.text().contains('l'));
     }
 }

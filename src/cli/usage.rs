@@ -20,21 +20,28 @@ pub(crate) fn tell(error: &clap::Error) -> Exit {
 }
 
 fn translated(error: &clap::Error) -> CliError {
-    let mut told = CliError::usage(message(error.kind()));
     // What we declared, never what was given: that is known of these alone.
-    if error.kind() != ErrorKind::UnknownArgument
-        && let Some(names) = context(error, ContextKind::InvalidArg)
-    {
-        told = told.with_help(format!("it is about {names}"));
-    }
+    let about = (error.kind() != ErrorKind::UnknownArgument)
+        .then(|| context(error, ContextKind::InvalidArg))
+        .flatten();
+    let message = match about {
+        Some(_) if about == context(error, ContextKind::PriorArg) => "an option is given twice",
+        _ => message(error.kind()),
+    };
+    let mut told = CliError::usage(match about {
+        Some(names) => format!("{message}: {names}"),
+        None => message.to_owned(),
+    });
     let expected = error.source().and_then(|source| source.downcast_ref::<Expected>());
     if let Some(Expected(text)) = expected {
         told = told.with_help(text);
     }
-    let known =
-        [ContextKind::ValidValue, ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
-    for names in known.into_iter().filter_map(|kind| context(error, kind)) {
-        told = told.with_help(format!("there is {names}"));
+    if let Some(words) = context(error, ContextKind::ValidValue) {
+        told = told.with_help(format!("it is one of {words}"));
+    }
+    let near = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    for name in near.into_iter().filter_map(|kind| context(error, kind)) {
+        told = told.with_help(format!("did you mean `{name}`?"));
     }
     told.with_help("`paramd --help` and `paramd COMMAND --help` tell what there is")
 }
@@ -56,7 +63,7 @@ fn message(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidSubcommand => "there is no such command",
         ErrorKind::UnknownArgument => "an argument isn't known here",
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            "an argument's value isn't one that it takes"
+            "an argument doesn't take this value"
         }
         ErrorKind::ArgumentConflict => "two of the arguments can't be given together",
         ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
@@ -76,6 +83,9 @@ mod tests {
     fn no_word_that_was_given_is_repeated() {
         for line in [
             &["paramd", "Hunter2"][..],
+            &["paramd", "checkHunter2"],
+            &["paramd", "audit", "list", "--limitHunter2"],
+            &["paramd", "--endpoint", "Hunter2", "--endpoint", "Hunter2", "check"],
             &["paramd", "--Hunter2"],
             &["paramd", "--output", "Hunter2", "runs", "show", "a/b"],
             &["paramd", "runs", "show", "Hunter2"],
@@ -91,6 +101,28 @@ mod tests {
             let error = crate::cli::Cli::try_parse_from(line).err().unwrap();
             let text = translated(&error).to_string();
             assert!(!text.contains("Hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_way_out() {
+        for (line, said) in [
+            (&["paramd", "complete", "a/b", "x"][..], "value: <OUTCOME>"),
+            (
+                &["paramd", "complete", "a/b", "x"],
+                "help: it is one of succeeded, failed, cancelled",
+            ),
+            (&["paramd", "complete", "a/b"], "missing: <OUTCOME>"),
+            (&["paramd", "runs", "show", "a/b", "--attemp", "1"], "did you mean `--attempt`?"),
+            (&["paramd", "chek"], "did you mean `check`?"),
+            (&["paramd", "--output", "json", "--output", "json", "check"], "given twice: --output"),
+            (&["paramd", "runs", "show", "a/b", "--attempt", "0"], "an attempt is a number from 1"),
+            (&["paramd", "context", "a/b", "s", "--instance", "-"], "an instance is a number from"),
+            (&["paramd", "audit", "list", "--limit", "x"], "a limit is a number from 0"),
+        ] {
+            let error = crate::cli::Cli::try_parse_from(line).err().unwrap();
+            let text = translated(&error).to_string();
+            assert!(text.contains(said), "{text}");
         }
     }
 

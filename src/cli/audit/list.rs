@@ -17,28 +17,28 @@ const PAGE: usize = 1_000;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only events of this pipeline.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
     /// Only events of this run_id, all its attempts.
-    #[arg(long)]
+    #[arg(long, value_name = "ID")]
     run_id: Option<String>,
     /// Only events in this environment.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     environment: Option<String>,
     /// Only events of this step.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     step: Option<String>,
     /// Only events that have this parameter among theirs.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     parameter: Option<String>,
     /// Only events by this principal, such as `uid:1000`.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     principal: Option<String>,
     /// Only this action, such as `resolve` or `reveal`; may be repeated.
-    #[arg(long, value_parser = action)]
+    #[arg(long, value_name = "WORD", value_parser = action)]
     action: Vec<v1::Action>,
     /// Only this outcome: `succeeded`, `denied`, `failed`; may be repeated.
-    #[arg(long, value_parser = outcome)]
+    #[arg(long, value_name = "WORD", value_parser = outcome)]
     outcome: Vec<v1::EventOutcome>,
     /// Only events at or after this time, such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = timestamp)]
@@ -50,19 +50,22 @@ pub(crate) struct Args {
     #[arg(long)]
     newest_first: bool,
     /// The most events to print; 0: all.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
     limit: usize,
     /// Goes on where an earlier answer ended.
-    #[arg(long, value_name = "TOKEN", default_value = "")]
-    page_token: String,
+    #[arg(long, value_name = "TOKEN")]
+    page_token: Option<String>,
 }
 
 fn action(text: &str) -> Result<v1::Action, Expected> {
     let name = format!("ACTION_{}", text.to_ascii_uppercase());
     let known = v1::Action::from_str_name(&name).filter(|one| *one != v1::Action::Unspecified);
-    known.ok_or_else(|| {
-        Expected("an action is a word such as resolve, reveal or complete".to_owned())
-    })
+    known.ok_or_else(|| Expected(format!("an action is one of {}", actions().join(", "))))
+}
+
+/// The words for all actions.
+fn actions() -> Vec<String> {
+    (1..64).filter(|number| v1::Action::try_from(*number).is_ok()).map(audit_action).collect()
 }
 
 fn outcome(text: &str) -> Result<v1::EventOutcome, Expected> {
@@ -71,6 +74,10 @@ fn outcome(text: &str) -> Result<v1::EventOutcome, Expected> {
     known
         .filter(|one| *one != v1::EventOutcome::Unspecified)
         .ok_or_else(|| Expected("an outcome is succeeded, denied or failed".to_owned()))
+}
+
+fn limit(text: &str) -> Result<usize, Expected> {
+    text.parse().map_err(|_| Expected("a limit is a number from 0".to_owned()))
 }
 
 fn timestamp(text: &str) -> Result<prost_types::Timestamp, Expected> {
@@ -106,7 +113,7 @@ fn request(args: &Args) -> v1::ListEventsRequest {
     let text = |given: &Option<String>| given.clone().unwrap_or_default();
     v1::ListEventsRequest {
         page_size: 0,
-        page_token: args.page_token.clone(),
+        page_token: text(&args.page_token),
         filter: Some(v1::EventFilter {
             pipeline: text(&args.pipeline),
             run_id: text(&args.run_id),

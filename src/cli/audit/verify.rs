@@ -16,8 +16,8 @@ use crate::proto::v1;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only this chain.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    chain: String,
+    #[arg(long, value_name = "NAME")]
+    chain: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +38,10 @@ struct ChainDocument {
 
 pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
     let daemon = app.connect().await?;
-    let mut request = v1::VerifyLogRequest { chain: args.chain.clone(), page_token: String::new() };
+    let mut request = v1::VerifyLogRequest {
+        chain: args.chain.clone().unwrap_or_default(),
+        page_token: String::new(),
+    };
     let mut chains = BTreeMap::new();
     loop {
         let answer = send(request.clone(), |request| {
@@ -51,6 +54,14 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         if request.page_token.is_empty() {
             break;
         }
+    }
+    // A daemon's start is an event: a log without a chain verifies nothing.
+    if chains.is_empty() {
+        return Err(match &args.chain {
+            Some(_) => CliError::new(Exit::NotFound, "the log has no such chain")
+                .with_help("without --chain all are verified, and told by their names"),
+            None => CliError::new(Exit::Failed, "the log is empty: the daemon's start is missing"),
+        });
     }
     let intact = chains.values().all(|report| report.defect == 0);
     print(app, intact, &chains);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::document::{
     StepDocument, WarningDocument, fate, json, layer, secrecy_reason, source_kind, value_text,
 };
-use super::render::REDACTED;
+use super::render::{REDACTED, layer_words};
 use super::request::Prepared;
 use crate::cli::table::Sheet;
 use crate::proto::v1::{self, CandidateFate, candidate::Binding};
@@ -43,7 +43,7 @@ fn value(one: &v1::ParameterExplanation) -> String {
 fn layers(one: &v1::ParameterExplanation) -> Vec<String> {
     let mut lines = Vec::new();
     for candidate in one.candidates.iter().rev() {
-        let name = layer(candidate.layer);
+        let name = layer_words(candidate.layer);
         let lock = if candidate.locked { ", locked" } else { "" };
         lines.push(match CandidateFate::try_from(candidate.fate) {
             Ok(CandidateFate::Wins) => format!("{name}{lock}"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::{self, Declared};
-use super::tokens::{Arguments, Flag, shown};
+use super::tokens::{self, Arguments, Flag, given_by, shown};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::text::ticked;
@@ -63,8 +63,8 @@ fn names(declared: &[Declared]) -> BTreeMap<String, (&str, &str)> {
 }
 
 /// `_` and `-` are the same in a flag.
-fn spelt(name: &str) -> String {
-    name.replace('-', "_")
+fn spelt(name: impl AsRef<str>) -> String {
+    name.as_ref().replace('-', "_")
 }
 
 struct Binder<'a> {
@@ -106,7 +106,7 @@ impl Binder<'_> {
             None => self.unknown(name),
             Some((_, parameter)) if !self.secrets.contains(parameter) => {
                 let error = CliError::usage(format!("`{parameter}` isn't a secret"));
-                self.errors.push(error.with_help(format!("--{parameter} VALUE")));
+                self.errors.push(error.with_help(given_by(parameter, "VALUE")));
             }
             Some((_, parameter)) if !self.seen.insert(parameter) => {
                 self.errors.push(CliError::usage(format!("`{parameter}` is given twice")));
@@ -124,14 +124,14 @@ impl Binder<'_> {
                 format!("a flag isn't a parameter of {pipeline}, and its name can't be one");
             return self.errors.push(self.listed(CliError::usage(message)));
         }
-        let near = nearest(&spelt(name), self.names.keys().map(String::as_str));
-        let near = near.and_then(|near| self.names.get(near)).map(|(given, _)| *given);
-        let message = match near {
-            Some(near) => {
-                format!("`{name}` isn't a parameter of {pipeline}; did you mean `{near}`?")
-            }
-            None => format!("`{name}` isn't a parameter of {pipeline}"),
-        };
+        let own = tokens::OWN.map(spelt);
+        let all = self.names.keys().chain(&own).map(String::as_str);
+        let near = nearest(&spelt(name), all).map(|near| match self.names.get(near) {
+            Some((given, _)) => format!("; did you mean `{given}`?"),
+            None => format!("; did you mean `--{}`?", near.replace('_', "-")),
+        });
+        let near = near.unwrap_or_default();
+        let message = format!("`{name}` isn't a parameter of {pipeline}{near}");
         self.errors.push(self.listed(CliError::usage(message)));
     }
 

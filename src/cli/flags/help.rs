@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::schema::{self, Declared};
+use super::tokens::given_by;
 use crate::cli::error::CliError;
 use crate::cli::table::Sheet;
 use crate::cli::text::escaped;
@@ -21,9 +22,8 @@ Options for a pipeline:
   -h, --help             after the pipeline's name: its parameters";
 
 /// The options of every command.
-const GLOBAL: &str = "\
-  --endpoint unix:PATH   where the daemon listens
-  --output text|json     how to print the answer (not for `run`)";
+const GLOBAL: &str = "  --endpoint unix:PATH   where the daemon listens
+  --output text|json     how data is printed (`run` prints none)";
 
 /// The help of a command for one pipeline.
 pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<String, CliError> {
@@ -85,16 +85,17 @@ fn table(members: &[&Declared], width: u16) -> String {
     text
 }
 
+/// How it is given: by its name, then by each alias.
 fn flag(one: &Declared) -> Vec<String> {
-    let mut names = match (one.secret, one.bindable) {
-        (_, false) => vec![one.name.clone()],
-        (true, true) => vec![format!("--secret {}=…", one.name)],
-        (false, true) => vec![format!("--{}", one.name.replace('_', "-"))],
-    };
-    if one.bindable {
-        names.extend(one.aliases.iter().map(|alias| format!("--{}", alias.replace('_', "-"))));
+    if !one.bindable {
+        return vec![one.name.clone()];
     }
-    names
+    let form = |name: &String| match given_by(name, "") {
+        _ if one.secret => format!("--secret {name}=…"),
+        own if own.ends_with('=') => format!("{own}…"),
+        flag => flag.trim_end().to_owned(),
+    };
+    std::iter::once(&one.name).chain(&one.aliases).map(form).collect()
 }
 
 fn description(one: &Declared) -> String {

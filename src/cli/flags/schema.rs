@@ -109,12 +109,12 @@ fn range(one: &Map<String, Value>) -> String {
     if let Some(only) = bound("const") {
         parts.push(format!("only {only}"));
     }
-    parts.extend(between(bound("minimum"), bound("maximum"), ""));
     parts.extend(bound("exclusiveMinimum").map(|limit| format!("over {limit}")));
+    parts.extend(between(bound("minimum"), bound("maximum"), ""));
     parts.extend(bound("exclusiveMaximum").map(|limit| format!("under {limit}")));
     parts.extend(bound("multipleOf").map(|step| format!("a multiple of {step}")));
-    parts.extend(between(bound("minLength"), bound("maxLength"), " characters"));
-    parts.extend(between(bound("minItems"), bound("maxItems"), " items"));
+    parts.extend(between(bound("minLength"), bound("maxLength"), " character"));
+    parts.extend(between(bound("minItems"), bound("maxItems"), " item"));
     if one.get("uniqueItems").and_then(Value::as_bool) == Some(true) {
         parts.push("no item twice".to_owned());
     }
@@ -127,11 +127,16 @@ fn range(one: &Map<String, Value>) -> String {
     parts.join(", ")
 }
 
+/// The unit is given in the singular; empty: there is none.
 fn between(low: Option<String>, high: Option<String>, unit: &str) -> Option<String> {
+    let many = |count: &str| match (unit, count) {
+        ("", _) | (_, "1") => unit.to_owned(),
+        _ => format!("{unit}s"),
+    };
     match (low, high) {
-        (Some(low), Some(high)) => Some(format!("{low} to {high}{unit}")),
-        (Some(low), None) => Some(format!("at least {low}{unit}")),
-        (None, Some(high)) => Some(format!("at most {high}{unit}")),
+        (Some(low), Some(high)) => Some(format!("{low} to {high}{}", many(&high))),
+        (Some(low), None) => Some(format!("at least {low}{}", many(&low))),
+        (None, Some(high)) => Some(format!("at most {high}{}", many(&high))),
         (None, None) => None,
     }
 }

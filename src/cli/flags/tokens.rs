@@ -10,6 +10,21 @@ use crate::cli::error::CliError;
 use crate::cli::secrets::SecretArgument;
 use crate::name::{AliasName, PipelineName};
 
+/// The names of paramd's own options, as flags are spelt: a parameter of such a
+/// name is given by `--param`.
+pub(super) const OWN: [&str; 9] =
+    ["attempt", "endpoint", "environment", "help", "output", "param", "preset", "run-id", "secret"];
+
+/// How a value is given to a parameter.
+pub(super) fn given_by(name: &str, value: &str) -> String {
+    let flag = name.replace('_', "-");
+    if OWN.contains(&flag.as_str()) {
+        format!("--param {name}={value}")
+    } else {
+        format!("--{flag} {value}")
+    }
+}
+
 /// What a command line for a pipeline says.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
