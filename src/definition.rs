@@ -17,7 +17,7 @@ mod step;
 #[cfg(test)]
 pub(crate) mod golden_tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use crate::source::{SourceBinding, TemplateText};
 use crate::value::Value;
 use crate::yaml::{FileId, Place, Spanned};
 
-pub use bundle::{Bundle, PolicyFile, read_bundle};
+pub use bundle::{Bundle, PolicyFile, Unread, read_bundle};
 pub use settings::{Grant, ServerSettings};
 
 /// One `pipelines/<name>.yaml`.
@@ -52,8 +52,27 @@ pub struct PipelineDefinition {
     /// The steps, in the order of the file; never empty: a pipeline without
     /// steps has one, `main`, that sees every parameter.
     pub steps: Vec<StepDefinition>,
+    /// Parameters that are there, and whose declarations can't be read.
+    pub broken: Broken,
     /// Where the definition is.
     pub file: FileId,
+}
+
+/// Names that are declared in a way that can't be read: what that is was told,
+/// and whoever uses the names is no second problem.
+#[derive(Debug, Clone, Default)]
+pub struct Broken {
+    /// The names and aliases.
+    pub names: BTreeSet<String>,
+    /// Not even the names are known: any may be one.
+    pub all: bool,
+}
+
+impl Broken {
+    /// Whether a name may be one of these.
+    pub fn has(&self, name: &str) -> bool {
+        self.all || self.names.contains(name)
+    }
 }
 
 /// A parameter as it is declared.
@@ -79,9 +98,12 @@ pub struct Declaration {
     pub deprecated: Option<String>,
     /// `beside_secrets`.
     pub beside_secrets: bool,
-    /// Places of literals in its schema (`enum`, `const`, `examples`), by
-    /// keyword: a secret may have none.
+    /// Places of literals other than null in its schema and the parts of it
+    /// (`enum`, `const`, `examples`), by keyword: a secret may have none.
     pub literals: Vec<Spanned<&'static str>>,
+    /// Whether all of it could be read. What one that isn't sound doesn't say is
+    /// not known to be absent.
+    pub sound: bool,
 }
 
 /// How far up a parameter may be bound: `override`.
@@ -146,6 +168,8 @@ pub struct StepDefinition {
     pub env: Vec<(Spanned<String>, TemplateText)>,
     /// Files.
     pub files: Vec<(Spanned<String>, FileEntry)>,
+    /// Whether all of it could be read.
+    pub sound: bool,
 }
 
 /// A file for a step.
@@ -168,6 +192,8 @@ pub struct LayerFile {
     pub pipelines: BTreeMap<PipelineName, (Place, LayerBlock)>,
     /// The file.
     pub file: FileId,
+    /// Whether all of it could be read.
+    pub sound: bool,
 }
 
 /// `values`, `from` and `locked` of one layer.

@@ -36,6 +36,15 @@ pub trait Names {
     /// The type of an item of a matrix list; none where there is no such list
     /// here.
     fn matrix(&self, name: &str) -> Option<&Type>;
+    /// Whether a parameter may be there whose declaration can't be read: an
+    /// expression over it can't be compiled, and there is no more to tell.
+    fn parameter_is_broken(&self, _name: &str) -> bool {
+        false
+    }
+    /// The same for a matrix list.
+    fn matrix_is_broken(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// What an expression reads.
@@ -60,6 +69,11 @@ pub struct References {
 }
 
 impl References {
+    /// Whether it reads anything of `run`.
+    pub fn reads_run(&self) -> bool {
+        self.run_id || self.run_attempt || self.run_started_at || self.run_logical_date
+    }
+
     /// Adds what another expression reads.
     pub fn merge(&mut self, other: &Self) {
         self.parameters.extend(other.parameters.iter().cloned());
@@ -150,7 +164,7 @@ impl Template {
     /// Compiles a text with `{{ expression }}` in it.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All that is wrong with it; nothing where it only reads what is broken.
     pub fn compile(text: &str, names: &dyn Names) -> Result<Self, Vec<CompileError>> {
         let pieces = split::split(text)?;
         let mut checker = Checker::new(names, true);
@@ -200,6 +214,11 @@ impl Template {
             Body::Constant(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it is a value written out, other than null: it reads nothing.
+    pub fn is_literal(&self) -> bool {
+        self.references == References::default() && self.result != Type::Null
     }
 
     /// Evaluates it. A single expression keeps its value's type.
@@ -283,7 +302,7 @@ impl Condition {
     /// Compiles the text of a `when` or `assert`.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// As [`Template::compile`].
     pub fn compile(text: &str, names: &dyn Names) -> Result<Self, Vec<CompileError>> {
         let mut checker = Checker::new(names, false);
         let node = checker.condition(text);
@@ -332,7 +351,7 @@ impl Expression {
     /// Compiles an expression of any type. It can't read a matrix.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// As [`Template::compile`].
     pub fn compile(text: &str, names: &dyn Names) -> Result<Self, Vec<CompileError>> {
         let mut checker = Checker::new(names, false);
         let node = checker.expression(text, 0);

@@ -38,5 +38,9 @@ pub fn load(directory: &Path) -> Loaded {
         let policies = Policies::read(&bundle.policies, &mut loaded.problems);
         Compiled { bundle, plans, policies }
     });
+    loaded.problems = loaded.problems.in_order(&loaded.files);
     loaded
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 mod address;
 mod compile;
+mod constant;
 mod environment;
 mod graph;
 mod layers;
@@ -10,7 +11,12 @@ mod revision;
 mod risks;
 mod secrecy;
 mod steps;
+mod tally;
 mod text;
+mod winners;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +32,7 @@ use crate::provenance::{Layer, SourceKind};
 use crate::schema::Schema;
 use crate::source::Kind;
 use crate::value::Value;
+use crate::yaml::Place;
 
 pub use address::{covers, render_address};
 pub use compile::compile;
@@ -80,6 +87,9 @@ pub struct Common {
     /// For each secret parameter, the secret ones that it is computed from,
     /// itself included.
     pub secret_origins: BTreeMap<ParameterName, BTreeSet<ParameterName>>,
+    /// The parameters through which whoever triggers a run can send a text of
+    /// his own choice.
+    pub run_texts: BTreeSet<ParameterName>,
 }
 
 /// What may be passed to a pipeline: names, types, and what is secret.
@@ -211,6 +221,8 @@ pub struct PlannedSource {
     pub references: References,
     /// The place as the definition writes it.
     pub location: String,
+    /// Where the address's fields and the binds are written.
+    places: BTreeMap<String, Place>,
 }
 
 impl std::fmt::Debug for PlannedSource {

@@ -21,8 +21,8 @@ pub struct Bundle {
     pub sha256: String,
     /// `paramd.yaml`.
     pub settings: ServerSettings,
-    /// `pipelines/*.yaml`. One whose file has problems is left out, so that what
-    /// is here can be checked further.
+    /// `pipelines/*.yaml`. What could be read of one whose file has problems is
+    /// here too, so that it can be checked further.
     pub pipelines: BTreeMap<PipelineName, PipelineDefinition>,
     /// `global.yaml`.
     pub global: Option<LayerFile>,
@@ -30,6 +30,19 @@ pub struct Bundle {
     pub environments: BTreeMap<EnvironmentName, LayerFile>,
     /// `policies/*.cedar`, in the order of their names.
     pub policies: Vec<PolicyFile>,
+    /// What is missing here because it couldn't be read.
+    pub unread: Unread,
+}
+
+/// What couldn't be read: what may stand there is not known to be absent.
+#[derive(Debug, Clone, Default)]
+pub struct Unread {
+    /// Some of `paramd.yaml`.
+    pub settings: bool,
+    /// All of some pipeline.
+    pub pipelines: bool,
+    /// All of `global.yaml`.
+    pub global: bool,
 }
 
 /// A file of policies.
@@ -43,29 +56,38 @@ pub struct PolicyFile {
     pub text: std::sync::Arc<str>,
 }
 
-/// Reads a configuration directory: all files, all problems. `None` where a
-/// problem leaves no bundle that later checks could work on.
+/// Reads a configuration directory: all files, all problems. What is given is
+/// what could be read, for later checks; whoever wants to use it looks whether
+/// there were errors. `None` where there is no directory.
 pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems) -> Option<Bundle> {
     let found = Found::list(directory, files, problems)?;
     let known = found.known();
     let mut reader = Reader { known, files, problems, hash: Hash::new() };
+    let mut unread = Unread::default();
     let mut bundle = BundleParts::default();
     for (name, path) in &found.environments {
         let read = reader.layer(path, Some(name.clone()));
         bundle.environments.extend(read.map(|layer| (name.clone(), layer)));
     }
     bundle.global = found.global.as_ref().and_then(|path| reader.layer(path, None));
+    unread.global = found.global.is_some() && bundle.global.is_none();
+    let before = reader.problems.errors();
     let settings = found.settings.as_ref().and_then(|path| reader.settings(path, directory));
+    unread.settings = settings.is_none() || reader.problems.errors() > before;
     for (name, path) in &found.pipelines {
         let read = reader.pipeline(path, name);
+        unread.pipelines |= read.is_none();
         bundle.pipelines.extend(read.map(|pipeline| (name.clone(), pipeline)));
     }
     for (name, path) in &found.policies {
         bundle.policies.extend(reader.policy(path, name));
     }
     let sha256 = reader.hash.finish();
-    let settings = settings?;
-    check_lifetimes(&bundle.pipelines, &settings, problems);
+    unread.pipelines |= found.misnamed;
+    let settings = settings.unwrap_or_else(|| settings::defaults(directory));
+    if !unread.settings {
+        check_lifetimes(&bundle.pipelines, &settings, problems);
+    }
     Some(Bundle {
         sha256,
         settings,
@@ -73,6 +95,7 @@ pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems)
         global: bundle.global,
         environments: bundle.environments,
         policies: bundle.policies,
+        unread,
     })
 }
 
@@ -105,10 +128,8 @@ impl Reader<'_> {
     }
 
     fn settings(&mut self, path: &files::FilePath, base: &Path) -> Option<ServerSettings> {
-        let before = self.problems.errors();
         let (_, node) = self.tree(path)?;
-        let read = settings::read(&node, base, &self.known, self.problems);
-        read.filter(|_| self.problems.errors() == before)
+        settings::read(&node, base, &self.known, self.problems)
     }
 
     fn layer(
@@ -125,11 +146,8 @@ impl Reader<'_> {
         path: &files::FilePath,
         name: &PipelineName,
     ) -> Option<PipelineDefinition> {
-        let before = self.problems.errors();
         let (file, node) = self.tree(path)?;
-        let environments = &self.known.environments;
-        let read = pipeline::read(file, name, environments, &node, self.problems);
-        read.filter(|_| self.problems.errors() == before)
+        pipeline::read(file, name, &self.known.environments, &node, self.problems)
     }
 
     fn policy(&mut self, path: &files::FilePath, name: &str) -> Option<PolicyFile> {

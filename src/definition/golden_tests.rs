@@ -53,6 +53,26 @@ fn update() -> bool {
     std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1")
 }
 
+/// Who runs a folder, by the beginning of its name.
+const RUN: [&str; 8] = [
+    "err_yaml_",
+    "err_pipeline_",
+    "err_layer_",
+    "err_settings_",
+    "err_plan_",
+    "err_policy_",
+    "err_check_",
+    "ok_",
+];
+
+#[test]
+fn every_folder_is_run() {
+    for folder in folders(&[""]) {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert!(RUN.iter().any(|begin| name.starts_with(begin)), "nobody runs {name}");
+    }
+}
+
 #[test]
 fn reading_gives_the_expected_diagnostics() {
     compare(

@@ -22,8 +22,14 @@ pub(super) fn read(
     node: &Node,
     problems: &mut Problems,
 ) -> Option<LayerFile> {
-    let mut layer =
-        LayerFile { environment, all: LayerBlock::default(), pipelines: BTreeMap::new(), file };
+    let before = problems.errors();
+    let mut layer = LayerFile {
+        environment,
+        all: LayerBlock::default(),
+        pipelines: BTreeMap::new(),
+        file,
+        sound: true,
+    };
     if matches!(&node.kind, NodeKind::Scalar(Scalar { value: Value::Null, .. })) {
         return Some(layer);
     }
@@ -35,6 +41,7 @@ pub(super) fn read(
     for entry in named.unwrap_or_default() {
         read_pipeline(entry, pipelines, &mut layer, problems);
     }
+    layer.sound = problems.errors() == before;
     Some(layer)
 }
 

@@ -3,37 +3,55 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Bindable, Declaration, binding};
+use super::{Bindable, Broken, Declaration, binding};
 use crate::name::{AliasName, ParameterName};
 use crate::schema::{Schema, Violation};
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{self, Fields};
-use crate::yaml::{Entry, Node, Place, Spanned};
+use crate::yaml::{Entry, Node, NodeKind, Place, Spanned};
 
 /// The most parameters of a pipeline.
 const MAX_PARAMETERS: usize = 1_000;
 /// The most aliases of a parameter.
 const MAX_ALIASES: usize = 32;
 
-/// Reads what stands under `parameters`.
+/// Reads what stands under `parameters`, with the names of what can't be read.
 pub(super) fn read_all(
     node: &Node,
     problems: &mut Problems,
-) -> BTreeMap<ParameterName, Declaration> {
-    let entries = fields::mapping(node, "parameters", MAX_PARAMETERS, problems).unwrap_or_default();
+) -> (BTreeMap<ParameterName, Declaration>, Broken) {
+    let mut broken = Broken::default();
     let mut parameters = BTreeMap::new();
+    let Some(entries) = fields::mapping(node, "parameters", MAX_PARAMETERS, problems) else {
+        broken.all = true;
+        return (parameters, broken);
+    };
     for entry in entries {
         let name = fields::name::<ParameterName>(&entry.key, problems);
         // Its declaration is read even so: all problems are told at once.
         let placeholder = name.clone().or_else(|| stand_in(&entry.key.place));
         let declared = placeholder.and_then(|name| read(name, &entry.value, problems));
-        if let (Some(name), Some(declaration)) = (name, declared) {
-            parameters.insert(name.value, declaration);
+        match (name, declared) {
+            (Some(name), Some(declaration)) => {
+                parameters.insert(name.value, declaration);
+            }
+            _ => broken.names.extend(names_of(entry)),
         }
     }
     check_aliases(&parameters, problems);
-    parameters
+    (parameters, broken)
+}
+
+/// The name and the aliases of a declaration, whatever else is wrong with it.
+fn names_of(entry: &Entry) -> Vec<String> {
+    let mut names = vec![entry.key.value.clone()];
+    let NodeKind::Mapping(keys) = &entry.value.kind else { return names };
+    let aliases = keys.iter().find(|key| key.key.value == "aliases");
+    if let Some(Value::List(aliases)) = aliases.map(|aliases| aliases.value.value()) {
+        names.extend(aliases.iter().filter_map(Value::text));
+    }
+    names
 }
 
 fn stand_in(place: &Place) -> Option<Spanned<ParameterName>> {
@@ -42,6 +60,7 @@ fn stand_in(place: &Place) -> Option<Spanned<ParameterName>> {
 }
 
 fn read(name: Spanned<ParameterName>, node: &Node, problems: &mut Problems) -> Option<Declaration> {
+    let before = problems.errors();
     let mut keys = Fields::of(node, "a parameter's declaration", problems)?;
     let default = keys.optional("default");
     let from = keys.optional("from");
@@ -84,6 +103,7 @@ fn read(name: Spanned<ParameterName>, node: &Node, problems: &mut Problems) -> O
         deprecated,
         beside_secrets,
         literals: literals(&rest),
+        sound: problems.errors() == before,
     })
 }
 
@@ -140,16 +160,38 @@ fn violated(violations: &[Violation], place: &Place, problems: &mut Problems) {
     }
 }
 
-fn literals(rest: &[&Entry]) -> Vec<Spanned<&'static str>> {
-    let keyword = |entry: &Entry| {
-        ["enum", "const", "examples"].into_iter().find(|keyword| *keyword == entry.key.value)
+/// The literals other than null in a schema, inside its parts too.
+fn literals(entries: &[&Entry]) -> Vec<Spanned<&'static str>> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let node = &entry.value;
+        match (entry.key.value.as_str(), &node.kind) {
+            ("enum", _) => found.extend(literal_of("enum", node)),
+            ("const", _) => found.extend(literal_of("const", node)),
+            ("examples", _) => found.extend(literal_of("examples", node)),
+            ("items" | "additionalProperties", NodeKind::Mapping(part)) => {
+                found.extend(literals(&part.iter().collect::<Vec<_>>()));
+            }
+            ("properties", NodeKind::Mapping(properties)) => {
+                for property in properties {
+                    if let NodeKind::Mapping(part) = &property.value.kind {
+                        found.extend(literals(&part.iter().collect::<Vec<_>>()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn literal_of(keyword: &'static str, node: &Node) -> Option<Spanned<&'static str>> {
+    let null = match node.value() {
+        Value::Null => true,
+        Value::List(items) => keyword != "const" && items.iter().all(|one| *one == Value::Null),
+        _ => false,
     };
-    rest.iter()
-        .filter_map(|entry| {
-            let place = entry.value.place.clone();
-            keyword(entry).map(|value| Spanned { value, place })
-        })
-        .collect()
+    (!null).then(|| Spanned { value: keyword, place: node.place.clone() })
 }
 
 /// `-` and `_` are the same on the command line, so names and aliases of two

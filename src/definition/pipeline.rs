@@ -33,17 +33,22 @@ pub(super) fn read(
     let steps = keys.optional("steps");
     keys.finish(problems);
 
-    let name = name.and_then(|node| read_name(node, expected, problems));
+    if let Some(node) = name {
+        check_name(node, expected, problems);
+    }
+    // The file's name is the pipeline's, whatever is written.
+    let place = name.map_or(&node.place, |name| &name.place).clone();
+    let name = Spanned { value: expected.clone(), place };
     let description = description.and_then(|node| fields::text(node, "description", problems));
     let allowed = allowed.map(|node| read_environments(node, environments, problems));
     let lifetime = lifetime.and_then(|node| fields::duration(node, "lifetime", problems));
-    let declared = parameters.map(names).unwrap_or_default();
-    let parameters = parameters.map(|node| parameter::read_all(node, problems)).unwrap_or_default();
+    let (parameters, broken) =
+        parameters.map(|node| parameter::read_all(node, problems)).unwrap_or_default();
     let presets = presets.map(|node| read_presets(node, problems)).unwrap_or_default();
     let rules = rules.map(|node| read_rules(node, problems)).unwrap_or_default();
-    let steps = step::read_all(steps, &node.place, &parameters, &declared, problems);
+    let steps = step::read_all(steps, &node.place, &parameters, &broken, problems);
     Some(PipelineDefinition {
-        name: name?,
+        name,
         description: description.map(|text| text.value).unwrap_or_default(),
         environments: allowed,
         lifetime,
@@ -51,33 +56,19 @@ pub(super) fn read(
         presets,
         rules,
         steps,
+        broken,
         file,
     })
 }
 
-/// The names under `parameters`, whatever is wrong with their declarations.
-fn names(node: &Node) -> Vec<&str> {
-    match &node.kind {
-        NodeKind::Mapping(entries) => {
-            entries.iter().map(|entry| entry.key.value.as_str()).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn read_name(
-    node: &Node,
-    expected: &PipelineName,
-    problems: &mut Problems,
-) -> Option<Spanned<PipelineName>> {
-    let text = fields::text(node, "name", problems)?;
-    let name = fields::name::<PipelineName>(&text, problems)?;
-    if name.value != *expected {
+fn check_name(node: &Node, expected: &PipelineName, problems: &mut Problems) {
+    let name = fields::text(node, "name", problems)
+        .and_then(|text| fields::name::<PipelineName>(&text, problems));
+    if let Some(name) = name.filter(|name| name.value != *expected) {
         problems
             .error("wrong_name", &name.place, "the pipeline's name isn't that of its file")
             .help(format!("write `name: {expected}`, or rename the file"));
     }
-    Some(name)
 }
 
 fn read_environments(

@@ -12,7 +12,7 @@ use crate::yaml::Place;
 
 mod reader;
 
-pub(super) use reader::read;
+pub(super) use reader::{defaults, read};
 
 /// The daemon's own settings, checked.
 #[derive(Debug, Clone)]

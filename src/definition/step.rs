@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Declaration, FileEntry, StepDefinition};
-use crate::name::{MatrixName, ParameterName, StepName, nearest};
+use super::{Broken, Declaration, FileEntry, StepDefinition};
+use crate::name::{MatrixName, ParameterName, StepName};
 use crate::source::TemplateText;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{self, Fields};
-use crate::yaml::{Entry, Node, Place, Spanned};
+use crate::yaml::{Entry, Node, NodeKind, Place, Spanned};
 
 /// The most steps of a pipeline.
 const MAX_STEPS: usize = 200;
@@ -22,7 +22,7 @@ pub(super) fn read_all(
     node: Option<&Node>,
     whole: &Place,
     parameters: &BTreeMap<ParameterName, Declaration>,
-    known: &[&str],
+    broken: &Broken,
     problems: &mut Problems,
 ) -> Vec<StepDefinition> {
     let items =
@@ -35,11 +35,13 @@ pub(super) fn read_all(
             problems.error("duplicate_step", &step.name.place, message);
             continue;
         }
-        check_params(&step, parameters, known, problems);
+        check_params(&step, parameters, broken, problems);
         steps.push(step);
     }
     super::graph::check(&steps, problems);
-    if items.is_empty() {
+    if node.is_none()
+        || matches!(node, Some(Node { kind: NodeKind::Sequence(items), .. }) if items.is_empty())
+    {
         steps.extend(main(whole));
     }
     steps
@@ -62,10 +64,12 @@ fn empty(name: Spanned<StepName>) -> StepDefinition {
         run: Vec::new(),
         env: Vec::new(),
         files: Vec::new(),
+        sound: true,
     }
 }
 
 fn read(node: &Node, problems: &mut Problems) -> Option<StepDefinition> {
+    let before = problems.errors();
     let mut keys = Fields::of(node, "a step", problems)?;
     let name = keys.required("name");
     let needs = keys.optional("needs");
@@ -107,29 +111,26 @@ fn read(node: &Node, problems: &mut Problems) -> Option<StepDefinition> {
     if let Some(node) = files {
         step.files = read_files(node, problems);
     }
+    step.sound = problems.errors() == before;
     name.map(|_| step)
 }
 
 fn check_params(
     step: &StepDefinition,
     parameters: &BTreeMap<ParameterName, Declaration>,
-    known: &[&str],
+    broken: &Broken,
     problems: &mut Problems,
 ) {
     for name in &step.params {
         let text = name.value.as_str();
         // A parameter whose declaration is broken is no second problem.
-        if parameters.contains_key(text) || known.contains(&text) {
+        if parameters.contains_key(text) || broken.has(text) {
             continue;
         }
-        let problem = problems.error(
-            "unknown_parameter",
-            &name.place,
-            format!("there is no parameter `{text}`"),
-        );
-        if let Some(near) = nearest(text, known.iter().copied()) {
-            problem.help(format!("did you mean `{near}`?"));
-        }
+        let known = parameters.keys().map(ParameterName::as_str);
+        problems
+            .error("unknown_parameter", &name.place, format!("there is no parameter `{text}`"))
+            .help(fields::among(text, known.chain(broken.names.iter().map(String::as_str))));
     }
 }
 

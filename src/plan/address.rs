@@ -8,10 +8,11 @@ use super::text::compiled;
 use super::{PlannedBind, PlannedSource};
 use crate::definition::{Declaration, Grant, glob};
 use crate::expression::{EvaluationError, References, Scope, Template};
-use crate::name::{EnvironmentName, PipelineName, SourceName, nearest};
-use crate::source::{Bind, SourceBinding, registry};
+use crate::name::{EnvironmentName, PipelineName, SourceName};
+use crate::source::{Bind, SourceBinding, TemplateText, registry};
 use crate::value::Value;
 use crate::yaml::Place;
+use crate::yaml::fields::among;
 
 /// Compiles a binding to a source of `paramd.yaml`.
 pub(super) fn compile_source(
@@ -31,12 +32,13 @@ pub(super) fn compile_source(
         sound = false;
     }
     let mut references = References::default();
+    let mut places = BTreeMap::new();
     let mut address = BTreeMap::new();
     for (field, text) in &binding.address {
-        let outcome = Template::compile(&text.text, &input.types);
-        match compiled(text, outcome, &mut input.problems) {
+        match compile_address(input, text) {
             Some(template) => {
                 references.merge(template.references());
+                places.insert((*field).to_owned(), text.place.clone());
                 address.insert(*field, template);
             }
             None => sound = false,
@@ -44,6 +46,9 @@ pub(super) fn compile_source(
     }
     let mut binds = Vec::new();
     for (name, bind) in &binding.binds {
+        if let Bind::Template(text) = bind {
+            places.insert(name.clone(), text.place.clone());
+        }
         match compile_bind(input, bind) {
             Some(bind) => {
                 if let PlannedBind::Template(template) = &bind {
@@ -65,7 +70,22 @@ pub(super) fn compile_source(
         binds,
         references,
         location,
+        places,
     })
+}
+
+fn compile_address(input: &mut Input<'_>, text: &TemplateText) -> Option<Template> {
+    let outcome = Template::compile(&text.text, &input.types);
+    let template = compiled(text, outcome, &mut input.problems)?;
+    if template.result().has_text() {
+        return Some(template);
+    }
+    let words = template.result().words();
+    input
+        .problems
+        .error("wrong_type", &text.place, format!("an address is text, and this is: {words}"))
+        .help("use a string, a number or a boolean");
+    None
 }
 
 fn compile_bind(input: &mut Input<'_>, bind: &Bind) -> Option<PlannedBind> {
@@ -111,8 +131,11 @@ fn source_name(
         .filter(|source| source.kind == binding.kind)
         .map(|source| &source.name)
         .collect();
+    let unread = input.bundle.unread.settings;
     let Some(named) = &binding.from else {
         return match of_kind.as_slice() {
+            // It may be there; what it gives is the same of every source.
+            _ if unread => SourceName::parse(word).ok(),
             [only] => Some((*only).clone()),
             [] => {
                 input
@@ -139,6 +162,7 @@ fn source_name(
         };
     };
     match sources.get(&named.value) {
+        None if unread => Some(named.value.clone()),
         Some(source) if source.kind == binding.kind => Some(named.value.clone()),
         Some(source) => {
             let is = source.kind.word();
@@ -153,15 +177,15 @@ fn source_name(
             None
         }
         None => {
-            let near = nearest(named.value.as_str(), of_kind.iter().map(|name| name.as_str()));
-            let problem = input.problems.error(
-                "unknown_source",
-                &named.place,
-                format!("paramd.yaml has no source `{}`", named.value),
-            );
-            if let Some(near) = near {
-                problem.help(format!("did you mean `{near}`?"));
-            }
+            let help = among(named.value.as_str(), of_kind.iter().map(|name| name.as_str()));
+            input
+                .problems
+                .error(
+                    "unknown_source",
+                    &named.place,
+                    format!("paramd.yaml has no source `{}`", named.value),
+                )
+                .help(help);
             None
         }
     }

@@ -7,13 +7,17 @@ use super::environment::plan_for;
 use super::layers::{Bound, checked_literal, collect};
 use super::secrecy::{self, Secrecy};
 use super::steps::compile_steps;
+use super::tally::Tally;
 use super::text::{Types, compiled, shown};
+use super::winners::Winners;
 use super::{Common, Declared, Interface, InterfaceParameter, PlannedPipeline, PlannedRule, Plans};
-use crate::definition::{Bindable, Bundle, Declaration, PipelineDefinition};
+use crate::definition::{Bindable, Bundle, Declaration, PipelineDefinition, Preset};
 use crate::expression::Condition;
-use crate::name::{EnvironmentName, ParameterName, PresetName, nearest};
+use crate::name::{EnvironmentName, ParameterName, PresetName};
 use crate::value::Value;
+use crate::yaml::Spanned;
 use crate::yaml::diagnostic::{Files, Problems};
+use crate::yaml::fields::among;
 
 /// What compiling one pipeline works on.
 pub(super) struct Input<'a> {
@@ -22,6 +26,10 @@ pub(super) struct Input<'a> {
     pub(super) files: &'a Files,
     pub(super) types: Types,
     aliases: BTreeMap<&'a str, &'a ParameterName>,
+    /// Parameters with a binding that can't be compiled, and the environment
+    /// whose file it stands in; none: any.
+    failed: BTreeSet<(ParameterName, Option<EnvironmentName>)>,
+    pub(super) tally: Tally,
     pub(super) problems: Problems,
 }
 
@@ -38,8 +46,44 @@ impl<'a> Input<'a> {
                 declared.aliases.iter().map(|alias| (alias.value.as_str(), &declared.name.value))
             })
             .collect();
-        let types = Types { parameters, matrix: BTreeMap::new() };
-        Self { bundle, definition, files, types, aliases, problems: Problems::default() }
+        let types = Types {
+            parameters,
+            broken: definition.broken.clone(),
+            matrix: BTreeMap::new(),
+            matrix_broken: false,
+        };
+        Self {
+            bundle,
+            definition,
+            files,
+            types,
+            aliases,
+            failed: BTreeSet::new(),
+            tally: Tally::default(),
+            problems: Problems::default(),
+        }
+    }
+
+    /// Notes that a binding can't be compiled.
+    pub(super) fn fail(&mut self, name: &ParameterName, environment: Option<&EnvironmentName>) {
+        self.failed.insert((name.clone(), environment.cloned()));
+    }
+
+    /// The parameters with a binding that can't be compiled.
+    pub(super) fn failed(&self) -> impl Iterator<Item = &ParameterName> {
+        self.failed.iter().map(|(name, _)| name)
+    }
+
+    /// Whether a binding that can't be compiled might hold there.
+    pub(super) fn failed_in(&self, name: &ParameterName, environment: &EnvironmentName) -> bool {
+        self.failed.contains(&(name.clone(), None))
+            || self.failed.contains(&(name.clone(), Some(environment.clone())))
+    }
+
+    /// Whether a declaration says `secret: false`.
+    pub(super) fn says_public(&self, name: &ParameterName) -> bool {
+        let declaration = self.definition.parameters.get(name);
+        declaration.and_then(|one| one.secret.as_ref()).is_some_and(|said| !said.value)
     }
 
     /// The declared name behind a name or alias.
@@ -75,6 +119,7 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
     for definition in bundle.pipelines.values() {
         let mut input = Input::new(bundle, definition, files);
         let pipeline = compile_pipeline(&mut input);
+        input.tally.tell(&mut input.problems);
         problems.list.append(&mut input.problems.list);
         plans.pipelines.insert(definition.name.value.clone(), pipeline);
     }
@@ -83,6 +128,10 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
 
 /// A name at the top of a layer has to be some pipeline's.
 fn refuse_unknown_names(bundle: &Bundle, problems: &mut Problems) {
+    let mut pipelines = bundle.pipelines.values();
+    if bundle.unread.pipelines || pipelines.any(|pipeline| pipeline.broken.all) {
+        return;
+    }
     let declared: BTreeSet<&str> = bundle
         .pipelines
         .values()
@@ -91,20 +140,22 @@ fn refuse_unknown_names(bundle: &Bundle, problems: &mut Problems) {
             std::iter::once(one.name.value.as_str())
                 .chain(one.aliases.iter().map(|alias| alias.value.as_str()))
         })
+        .chain(
+            bundle.pipelines.values().flat_map(|one| one.broken.names.iter().map(String::as_str)),
+        )
         .collect();
     for file in bundle.global.iter().chain(bundle.environments.values()) {
         let values = file.all.values.iter().map(|(name, _)| name);
         let from = file.all.from.iter().map(|(name, _)| name);
         for name in values.chain(from).filter(|name| !declared.contains(name.value.as_str())) {
-            let problem = problems.error(
-                "unknown_parameter",
-                &name.place,
-                "no pipeline declares a parameter of this name",
-            );
-            problem.sensitive();
-            if let Some(near) = nearest(&name.value, declared.iter().copied()) {
-                problem.help(format!("did you mean `{near}`?"));
-            }
+            problems
+                .error(
+                    "unknown_parameter",
+                    &name.place,
+                    "no pipeline declares a parameter of this name",
+                )
+                .sensitive()
+                .help(among(&name.value, declared.iter().copied()));
         }
     }
 }
@@ -113,6 +164,8 @@ fn compile_pipeline(input: &mut Input<'_>) -> PlannedPipeline {
     let definition = input.definition;
     let bounds = collect(input);
     let secrecy = secrecy::infer(input, &bounds);
+    let winners = Winners::new(&bounds);
+    secrecy::refuse_contradictions(input, &bounds, &winners, &secrecy);
     let presets = presets(input, &secrecy);
     let rules = rules(input, &secrecy);
     let steps = compile_steps(input, &secrecy);
@@ -123,14 +176,18 @@ fn compile_pipeline(input: &mut Input<'_>) -> PlannedPipeline {
         presets,
         rules,
         steps,
-        lifetime: lifetime(input),
+        lifetime: definition
+            .lifetime
+            .as_ref()
+            .map_or(input.bundle.settings.default_lifetime, |said| said.value),
         secret_origins: secrecy.origins(),
+        run_texts: secrecy.run_texts(),
     });
     let plans = input
         .environments()
         .into_iter()
         .map(|environment| {
-            let plan = plan_for(input, &bounds, &secrecy, &common, &environment);
+            let plan = plan_for(input, &winners, &secrecy, &common, &environment);
             (environment, Arc::new(plan))
         })
         .collect();
@@ -140,24 +197,6 @@ fn compile_pipeline(input: &mut Input<'_>) -> PlannedPipeline {
         plans,
         common,
     }
-}
-
-fn lifetime(input: &mut Input<'_>) -> std::time::Duration {
-    let settings = &input.bundle.settings;
-    let Some(said) = &input.definition.lifetime else {
-        return settings.default_lifetime;
-    };
-    if said.value > settings.maximum_lifetime {
-        input
-            .problems
-            .error(
-                "lifetime_too_long",
-                &said.place,
-                "the lifetime is over the maximum of paramd.yaml",
-            )
-            .help("shorten it, or raise `lifetime.maximum`");
-    }
-    said.value
 }
 
 fn interface(definition: &PipelineDefinition, secrecy: &Secrecy) -> Interface {
@@ -210,45 +249,63 @@ fn presets(
     secrecy: &Secrecy,
 ) -> BTreeMap<PresetName, BTreeMap<ParameterName, Value>> {
     let definition = input.definition;
-    let mut presets = BTreeMap::new();
-    for (preset_name, preset) in &definition.presets {
-        let mut values = BTreeMap::new();
-        for (name, value) in &preset.values {
-            let Some(known) = input.resolve(&name.value) else {
-                let problem = input.problems.error(
-                    "unknown_parameter",
-                    &name.place,
-                    format!("the preset `{preset_name}` binds a parameter that isn't declared"),
-                );
-                problem.sensitive();
-                let names = definition.parameters.keys().map(ParameterName::as_str);
-                if let Some(near) = nearest(&name.value, names) {
-                    problem.help(format!("did you mean `{near}`?"));
-                }
-                continue;
-            };
-            let Some(declaration) = definition.parameters.get(known) else { continue };
-            if secrecy.is_secret(known) && value.value != Value::Null {
-                secrecy::refuse_literal(&mut input.problems, known, &value.place, "a preset");
-                continue;
-            }
-            let Some(checked) = checked_literal(declaration, value, &mut input.problems) else {
-                continue;
-            };
-            if values.insert(known.clone(), checked).is_some() {
-                input
-                    .problems
-                    .error(
-                        "bound_twice",
-                        &name.place,
-                        "a preset binds a parameter by its name and by an alias",
-                    )
-                    .help("keep one of the two");
-            }
+    definition
+        .presets
+        .iter()
+        .map(|(name, preset)| (name.clone(), preset_values(input, secrecy, name, preset)))
+        .collect()
+}
+
+fn preset_values(
+    input: &mut Input<'_>,
+    secrecy: &Secrecy,
+    preset_name: &PresetName,
+    preset: &Preset,
+) -> BTreeMap<ParameterName, Value> {
+    let definition = input.definition;
+    let mut values = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for (name, value) in &preset.values {
+        let known = input.resolve(&name.value);
+        let Some(declaration) = known.and_then(|known| definition.parameters.get(known)) else {
+            refuse_unknown(input, preset_name, name);
+            continue;
+        };
+        let known = &declaration.name.value;
+        if !seen.insert(known) {
+            let message =
+                format!("the preset `{preset_name}` binds `{known}` by its name and by an alias");
+            input
+                .problems
+                .error("bound_twice", &name.place, message)
+                .sensitive()
+                .help("keep one of the two");
+        } else if secrecy.is_secret(known) && value.value != Value::Null {
+            secrecy::refuse_literal(&mut input.problems, known, &value.place, "a preset");
+        } else {
+            let whose = format!("`{known}`");
+            let checked = checked_literal(declaration, value, &whose, &mut input.problems);
+            values.extend(checked.map(|checked| (known.clone(), checked)));
         }
-        presets.insert(preset_name.clone(), values);
     }
-    presets
+    values
+}
+
+fn refuse_unknown(input: &mut Input<'_>, preset_name: &PresetName, name: &Spanned<String>) {
+    let definition = input.definition;
+    if definition.broken.has(&name.value) {
+        return;
+    }
+    let names = definition.parameters.keys().map(ParameterName::as_str);
+    input
+        .problems
+        .error(
+            "unknown_parameter",
+            &name.place,
+            format!("the preset `{preset_name}` binds a parameter that isn't declared"),
+        )
+        .sensitive()
+        .help(among(&name.value, names));
 }
 
 fn rules(input: &mut Input<'_>, secrecy: &Secrecy) -> Vec<PlannedRule> {
@@ -258,7 +315,8 @@ fn rules(input: &mut Input<'_>, secrecy: &Secrecy) -> Vec<PlannedRule> {
         let Some(condition) = compiled(&rule.assert, outcome, &mut input.problems) else {
             continue;
         };
-        secrecy.refuse_readers(
+        secrecy::refuse_readers(
+            secrecy,
             &mut input.problems,
             &condition.references().parameters,
             &rule.assert.place,

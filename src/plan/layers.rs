@@ -1,7 +1,7 @@
 //! What each layer binds a pipeline's parameters to: names resolved, values
 //! checked, templates compiled, once for all environments.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::PlannedBinding;
@@ -10,12 +10,13 @@ use super::compile::Input;
 use super::text::compiled;
 use crate::definition::{Bindable, Binding, Declaration, LayerBlock};
 use crate::expression::Template;
-use crate::name::{EnvironmentName, ParameterName, nearest};
+use crate::name::{EnvironmentName, ParameterName};
 use crate::provenance::Layer;
 use crate::schema::{ViolationKind, fits};
 use crate::source::TemplateText;
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
+use crate::yaml::fields::among;
 use crate::yaml::{Place, Spanned};
 
 /// A binding of one layer, for one environment or all.
@@ -26,7 +27,17 @@ pub(super) struct Bound {
     pub(super) parameter: ParameterName,
     pub(super) binding: Arc<PlannedBinding>,
     pub(super) locked: bool,
+    /// Where the binding begins: in a layer, its name.
     pub(super) place: Place,
+    /// Where its value, template or source is written.
+    pub(super) written: Place,
+}
+
+impl Bound {
+    /// Whether it can hold in an environment.
+    pub(super) fn is_in(&self, environment: &EnvironmentName) -> bool {
+        self.environment.as_ref().is_none_or(|only| only == environment)
+    }
 }
 
 /// All bindings of a pipeline's parameters, lowest layer first.
@@ -60,16 +71,19 @@ fn definitions(input: &mut Input<'_>) -> Vec<Bound> {
             }
             (None, None) => continue,
         };
-        if let Some(binding) = binding {
-            bounds.push(Bound {
-                layer: Layer::Definition,
-                environment: None,
-                parameter: declaration.name.value.clone(),
-                binding: Arc::new(binding),
-                locked: false,
-                place,
-            });
-        }
+        let Some(binding) = binding else {
+            input.fail(&declaration.name.value, None);
+            continue;
+        };
+        bounds.push(Bound {
+            layer: Layer::Definition,
+            environment: None,
+            parameter: declaration.name.value.clone(),
+            binding: Arc::new(binding),
+            locked: false,
+            written: place.clone(),
+            place,
+        });
     }
     bounds
 }
@@ -88,29 +102,41 @@ fn take(
     layer: Layer,
     block: &LayerBlock,
 ) {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<ParameterName, &str> = BTreeMap::new();
     let values = block.values.iter().map(|(name, value)| (name, Written::Value(value)));
     let from = block.from.iter().map(|(name, from)| (name, Written::Binding(from)));
     for (name, written) in values.chain(from) {
         let Some(declaration) = declared(input, layer, name) else { continue };
-        if !seen.insert(declaration.name.value.clone()) {
-            input
-                .problems
-                .error(
-                    "bound_twice",
-                    &name.place,
-                    "one layer binds a parameter by its name and by an alias",
-                )
-                .help("keep one of the two");
+        let known = &declaration.name.value;
+        if let Some(first) = seen.insert(known.clone(), &name.value) {
+            // The same name in `values` and `from` was told when it was read.
+            if first != name.value {
+                input
+                    .problems
+                    .error(
+                        "bound_twice",
+                        &name.place,
+                        format!("one layer binds `{known}` by its name and by an alias"),
+                    )
+                    .sensitive()
+                    .help("keep one of the two");
+            }
             continue;
         }
-        refuse_where_not_bindable(&mut input.problems, declaration, &name.place);
-        let binding = match written {
-            Written::Value(value) => checked_literal(declaration, value, &mut input.problems)
-                .map(PlannedBinding::Literal),
-            Written::Binding(from) => compile_binding(input, declaration, from),
+        refuse_where_not_bindable(input, declaration, &name.place);
+        let (binding, place) = match written {
+            Written::Value(value) => {
+                let pipeline = &input.definition.name.value;
+                let whose = format!("`{known}` of `{pipeline}`");
+                let checked = checked_literal(declaration, value, &whose, &mut input.problems);
+                (checked.map(PlannedBinding::Literal), value.place.clone())
+            }
+            Written::Binding(from) => (compile_binding(input, declaration, from), place_of(from)),
         };
-        let Some(binding) = binding else { continue };
+        let Some(binding) = binding else {
+            input.fail(known, environment);
+            continue;
+        };
         bounds.push(Bound {
             layer,
             environment: environment.cloned(),
@@ -121,6 +147,7 @@ fn take(
                 .iter()
                 .any(|locked| input.resolve(&locked.value) == Some(&declaration.name.value)),
             place: name.place.clone(),
+            written: place,
         });
     }
 }
@@ -139,31 +166,34 @@ fn declared<'a>(
 ) -> Option<&'a Declaration> {
     let definition = input.definition;
     let known = input.resolve(&name.value).and_then(|known| definition.parameters.get(known));
-    if known.is_none() && matches!(layer, Layer::GlobalPipeline | Layer::EnvironmentPipeline) {
+    let for_one = matches!(layer, Layer::GlobalPipeline | Layer::EnvironmentPipeline);
+    if known.is_none() && for_one && !definition.broken.has(&name.value) {
         let pipeline = &definition.name.value;
-        let near = nearest(&name.value, definition.parameters.keys().map(ParameterName::as_str));
-        let problem = input.problems.error(
-            "unknown_parameter",
-            &name.place,
-            format!("the pipeline `{pipeline}` declares no parameter of this name"),
-        );
-        problem.sensitive();
-        if let Some(near) = near {
-            problem.help(format!("did you mean `{near}`?"));
-        }
+        let names = definition.parameters.keys().map(ParameterName::as_str);
+        input
+            .problems
+            .error(
+                "unknown_parameter",
+                &name.place,
+                format!("the pipeline `{pipeline}` declares no parameter of this name"),
+            )
+            .sensitive()
+            .help(among(&name.value, names));
     }
     known
 }
 
-fn refuse_where_not_bindable(problems: &mut Problems, declaration: &Declaration, place: &Place) {
+fn refuse_where_not_bindable(input: &mut Input<'_>, declaration: &Declaration, place: &Place) {
     if declaration.bindable.as_ref().is_some_and(|said| said.value == Bindable::Definition) {
-        let name = &declaration.name.value;
-        problems
+        let (name, pipeline) = (&declaration.name.value, &input.definition.name.value);
+        input
+            .problems
             .error(
                 "not_bindable",
                 place,
-                format!("`{name}` says `override: none`, so no layer may bind it"),
+                format!("`{name}` of `{pipeline}` says `override: none`: no layer may bind it"),
             )
+            .sensitive()
             .help("remove it here, or say `override: environment` in its declaration");
     }
 }
@@ -172,9 +202,9 @@ fn refuse_where_not_bindable(problems: &mut Problems, declaration: &Declaration,
 pub(super) fn checked_literal(
     declaration: &Declaration,
     value: &Spanned<Value>,
+    whose: &str,
     problems: &mut Problems,
 ) -> Option<Value> {
-    let name = &declaration.name.value;
     let schema = &declaration.schema;
     let adopted = schema.adopt(value.value.clone()).map_err(|violation| vec![violation]);
     let checked = adopted.and_then(|value| schema.check(&value).map(|()| value));
@@ -196,7 +226,7 @@ pub(super) fn checked_literal(
                     .error(
                         "invalid_value",
                         &value.place,
-                        format!("the value of `{name}` {what}{at}"),
+                        format!("the value of {whose} {what}{at}"),
                     )
                     .sensitive()
                     .help(format!("expected: {}", violation.expected));

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Common, Plans};
-use crate::definition::Bindable;
 use crate::name::{ParameterName, PipelineName, StepName};
 
 /// A step that gets both.
@@ -31,10 +30,13 @@ pub fn risks(plans: &Plans) -> Vec<Risk> {
                 .filter(|name| is_secret(&pipeline.common, name))
                 .cloned()
                 .collect();
+            let lists = step.matrix.iter().flat_map(|(_, list)| &list.references().parameters);
             let texts: BTreeSet<_> = step
                 .sees
                 .iter()
-                .filter(|name| is_run_text(&pipeline.common, name))
+                .chain(lists)
+                .filter(|name| pipeline.common.run_texts.contains(*name))
+                .filter(|name| !is_secret(&pipeline.common, name))
                 .cloned()
                 .collect();
             if !secrets.is_empty() && !texts.is_empty() {
@@ -48,10 +50,4 @@ pub fn risks(plans: &Plans) -> Vec<Risk> {
 
 fn is_secret(common: &Common, name: &ParameterName) -> bool {
     common.interface.parameters.get(name).is_some_and(|one| one.secret)
-}
-
-fn is_run_text(common: &Common, name: &ParameterName) -> bool {
-    let bindable = common.declared.get(name).is_some_and(|one| one.bindable == Bindable::Run);
-    let parameter = common.interface.parameters.get(name);
-    bindable && parameter.is_some_and(|one| !one.secret && one.schema.bears_free_text())
 }

@@ -1,15 +1,15 @@
 //! Steps: what decides them, what they see, and what they are handed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::compile::Input;
 use super::graph::order;
-use super::secrecy::Secrecy;
+use super::secrecy::{Secrecy, refuse_mixed, refuse_readers};
 use super::text::compiled;
 use super::{PlannedEntry, PlannedStep};
 use crate::definition::StepDefinition;
-use crate::expression::{Condition, Expression, Template};
-use crate::name::{MatrixName, ParameterName};
+use crate::expression::{Condition, Expression, References, Template};
+use crate::name::MatrixName;
 use crate::schema::Type;
 use crate::source::TemplateText;
 
@@ -39,9 +39,10 @@ fn compile_step(input: &mut Input<'_>, secrecy: &Secrecy, step: &StepDefinition)
         let condition =
             compiled(text, Condition::compile(&text.text, &input.types), &mut input.problems)?;
         let read = &condition.references().parameters;
-        secrecy.refuse_readers(&mut input.problems, read, &text.place, "a condition");
+        refuse_readers(secrecy, &mut input.problems, read, &text.place, "a condition");
         Some((condition, text.text.clone()))
     });
+    input.types.matrix_broken = !step.sound;
     let (matrix, lists) = compile_matrix(input, secrecy, step);
     let templates = StepTemplates { secrecy, lists: &lists };
     let run: Vec<Template> =
@@ -60,6 +61,7 @@ fn compile_step(input: &mut Input<'_>, secrecy: &Secrecy, step: &StepDefinition)
         })
         .collect();
     input.types.matrix.clear();
+    input.types.matrix_broken = false;
     let named = run
         .iter()
         .chain(env.iter().map(|entry| &entry.template))
@@ -74,7 +76,8 @@ fn compile_step(input: &mut Input<'_>, secrecy: &Secrecy, step: &StepDefinition)
     PlannedStep { name: step.name.value.clone(), needs, when, matrix, sees, run, env, files }
 }
 
-type Lists = BTreeMap<String, BTreeSet<ParameterName>>;
+/// What the lists of a matrix read.
+type Lists = BTreeMap<String, References>;
 
 /// Compiles the matrix, and puts the types of its items in scope.
 fn compile_matrix(
@@ -87,8 +90,12 @@ fn compile_matrix(
     let mut items = BTreeMap::new();
     for (name, text) in &step.matrix {
         let outcome = Expression::compile(&text.text, &input.types);
-        let Some(list) = compiled(text, outcome, &mut input.problems) else { continue };
+        let Some(list) = compiled(text, outcome, &mut input.problems) else {
+            input.types.matrix_broken = true;
+            continue;
+        };
         let Type::Array(item) = list.result() else {
+            input.types.matrix_broken = true;
             input
                 .problems
                 .error(
@@ -100,8 +107,8 @@ fn compile_matrix(
             continue;
         };
         items.insert(name.value.as_str().to_owned(), item.as_ref().clone());
-        let read = list.references().parameters.clone();
-        secrecy.refuse_readers(&mut input.problems, &read, &text.place, "a matrix");
+        let read = list.references().clone();
+        refuse_readers(secrecy, &mut input.problems, &read.parameters, &text.place, "a matrix");
         lists.insert(name.value.as_str().to_owned(), read);
         matrix.push((name.value.clone(), list));
     }
@@ -137,7 +144,7 @@ impl StepTemplates<'_> {
             Type::Array(item) => is_text(item),
             other => is_text(other),
         };
-        self.refuse_unfit(input, text, fits, "an argument is text, or a list of texts");
+        self.refuse_unfit(input, text, &template, fits, "an argument is text, or a list of texts");
         Some(template)
     }
 
@@ -156,24 +163,25 @@ impl StepTemplates<'_> {
             Use::Variable => "a variable is text: say `| join`, `| json` or `| b64`",
             Use::File => "a file is text or bytes: say `| join` or `| json`",
         };
-        self.refuse_unfit(input, text, fits, expected);
+        self.refuse_unfit(input, text, &template, fits, expected);
         let read = template.references().clone();
-        self.secrecy.refuse_mixed(input, &read, &text.place);
-        self.secrecy.refuse_mixed_matrix(input, &read, self.lists, &text.place);
+        refuse_mixed(input, self.secrecy, &read, self.lists, &text.place);
         let secrets = self.secrecy.secret_origins(&read.parameters);
         Some(PlannedEntry { name: name.to_owned(), template, secrets })
     }
 
-    fn refuse_unfit(&self, input: &mut Input<'_>, text: &TemplateText, fits: bool, expected: &str) {
+    fn refuse_unfit(
+        &self,
+        input: &mut Input<'_>,
+        text: &TemplateText,
+        template: &Template,
+        fits: bool,
+        expected: &str,
+    ) {
         if !fits {
-            input
-                .problems
-                .error(
-                    "wrong_type",
-                    &text.place,
-                    "the template's value can't be handed over as it is",
-                )
-                .help(expected);
+            let words = template.result().words();
+            let message = format!("a value of this type can't be handed over: {words}");
+            input.problems.error("wrong_type", &text.place, message).help(expected);
         }
     }
 }

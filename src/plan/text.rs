@@ -1,5 +1,6 @@
 //! Compiling texts and telling the place of what is wrong in them.
 
+use crate::definition::Broken;
 use crate::expression::{CompileError, Names};
 use crate::schema::Type;
 use crate::source::TemplateText;
@@ -11,7 +12,12 @@ use std::collections::BTreeMap;
 /// The types that names have in a pipeline.
 pub(super) struct Types {
     pub(super) parameters: BTreeMap<String, Type>,
+    /// Parameters that can't be read.
+    pub(super) broken: Broken,
+    /// Of the step at hand.
     pub(super) matrix: BTreeMap<String, Type>,
+    /// Not all lists of the step at hand could be read.
+    pub(super) matrix_broken: bool,
 }
 
 impl Names for Types {
@@ -25,6 +31,14 @@ impl Names for Types {
 
     fn matrix(&self, name: &str) -> Option<&Type> {
         self.matrix.get(name)
+    }
+
+    fn parameter_is_broken(&self, name: &str) -> bool {
+        self.broken.has(name)
+    }
+
+    fn matrix_is_broken(&self, _name: &str) -> bool {
+        self.matrix_broken
     }
 }
 

@@ -32,14 +32,6 @@ pub(super) fn check(
     if walk.found.is_empty() { Ok(()) } else { Err(walk.found) }
 }
 
-/// Tells what isn't of the declared type, without the schema's ranges.
-pub(super) fn types(shape: &Shape, value: &Value) -> Result<(), Vec<Violation>> {
-    within_limits(value)?;
-    let mut walk = Walk::default();
-    walk.visit(shape, value, "");
-    if walk.found.is_empty() { Ok(()) } else { Err(walk.found) }
-}
-
 fn within_limits(value: &Value) -> Result<(), Vec<Violation>> {
     value.check_limits().map_err(|limit| {
         let told = limit.to_string().replace("has more than", "at most");

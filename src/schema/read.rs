@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::keywords::{self, OWN_KEYS, Refused, TYPES};
-use super::{KEYWORDS, Schema, check, formats, shape, text};
+use super::{KEYWORDS, Schema, ViolationKind, formats};
 use crate::name::nearest;
 use crate::value::{MAX_LEVELS, json};
 use crate::yaml::diagnostic::{Problem, Problems, Severity};
@@ -58,8 +58,11 @@ impl Reader<'_> {
         }
         self.agree(&known, &schema);
         self.bytes(&known, &schema);
-        for entry in &known {
-            self.literals(entry, &mut schema);
+        // Each has to fit those before it.
+        for keyword in ["enum", "const", "examples"] {
+            if let Some(entry) = known.iter().find(|entry| entry.key.value == keyword) {
+                self.literals(entry, &mut schema);
+            }
         }
         Json::Object(schema)
     }
@@ -291,43 +294,48 @@ impl Reader<'_> {
         }
     }
 
-    /// `enum`, `const` and `examples`: values of the declared type.
+    /// `enum`, `const` and `examples`: values that fit what was read so far.
     fn literals(&mut self, entry: &Entry, schema: &mut Map<String, Json>) {
         let keyword = entry.key.value.as_str();
         let node = &entry.value;
-        match keyword {
-            "const" => self.literal(node, schema),
-            "enum" | "examples" => match &node.kind {
-                NodeKind::Sequence(items) if !items.is_empty() => {
-                    items.iter().for_each(|item| self.literal(item, schema));
-                    if keyword == "enum" {
-                        self.no_twice(items);
-                    }
+        // What isn't a schema was told already.
+        let rest = Schema::from_json(&Json::Object(schema.clone())).ok();
+        match &node.kind {
+            _ if keyword == "const" => self.literal(node, rest.as_ref()),
+            NodeKind::Sequence(items) if !items.is_empty() => {
+                items.iter().for_each(|item| self.literal(item, rest.as_ref()));
+                if keyword == "enum" {
+                    self.no_twice(items);
                 }
-                _ => {
-                    let message = format!("`{keyword}` is a list of at least one value");
-                    self.error("invalid_keyword", &node.place, message);
-                }
-            },
-            _ => return,
+            }
+            _ => {
+                let message = format!("`{keyword}` is a list of at least one value");
+                self.error("invalid_keyword", &node.place, message);
+                return;
+            }
         }
         schema.insert(keyword.to_owned(), json::to_serde(&keywords::value(node)));
     }
 
-    fn literal(&mut self, node: &Node, schema: &Map<String, Json>) {
-        let Some(shape) = shape::of(&Json::Object(schema.clone()), 0) else { return };
-        let value = keywords::value(node);
-        let fits = text::adopt(&shape, value, "", 0)
+    fn literal(&mut self, node: &Node, schema: Option<&Schema>) {
+        let Some(schema) = schema else { return };
+        let checked = schema
+            .adopt(keywords::value(node))
             .map_err(|violation| vec![violation])
-            .and_then(|value| check::types(&shape, &value));
-        for violation in fits.err().into_iter().flatten().take(1) {
-            let at = if violation.pointer.is_empty() {
-                String::new()
-            } else {
-                format!(" at `{}`", violation.pointer)
+            .and_then(|value| schema.check(&value));
+        for violation in checked.err().into_iter().flatten().take(1) {
+            let at = match violation.pointer.as_str() {
+                "" => String::new(),
+                pointer => format!(" at `{pointer}`"),
             };
-            let message = format!("the value isn't of the declared type{at}");
-            self.error("literal_type", &node.place, message)
+            let (code, what) = match violation.kind {
+                ViolationKind::Type => ("literal_type", "isn't of the declared type"),
+                ViolationKind::UnknownProperty => {
+                    ("literal_value", "has a property that isn't declared")
+                }
+                ViolationKind::Schema => ("literal_value", "doesn't fit its own declaration"),
+            };
+            self.error(code, &node.place, format!("the value {what}{at}"))
                 .help(format!("expected is {}", violation.expected));
         }
     }

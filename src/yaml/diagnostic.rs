@@ -170,6 +170,11 @@ impl Problems {
         self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
+    /// The same problems, as they are shown: see [`Problems::sorted`].
+    pub fn in_order(&self, files: &Files) -> Self {
+        Self { list: self.sorted(files).into_iter().cloned().collect() }
+    }
+
     /// All of them by file and place, each once. What a reader says about a
     /// scalar that YAML itself refused is left out: it only follows from that.
     pub fn sorted(&self, files: &Files) -> Vec<&Problem> {

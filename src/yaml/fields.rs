@@ -120,6 +120,24 @@ pub fn shown(name: &str) -> Option<&str> {
     ((1..=63).contains(&name.len()) && name.bytes().all(fits)).then_some(name)
 }
 
+/// The most names that a help line lists.
+const MAX_LISTED: usize = 20;
+
+/// For a name that isn't among the known ones: the nearest, and all of them.
+pub fn among<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: std::collections::BTreeSet<&str> =
+        known.into_iter().filter(|known| shown(known).is_some()).collect();
+    let meant = nearest(name, known.iter().copied());
+    let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+    if known.is_empty() {
+        return "none is declared".to_owned();
+    }
+    let more = known.len().saturating_sub(MAX_LISTED);
+    let names: Vec<&str> = known.into_iter().take(MAX_LISTED).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{meant}declared are {}{more}", listed(&names))
+}
+
 /// Names in backticks, joined by commas.
 pub fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -44,6 +44,8 @@ pub(super) struct Found {
     pub(super) pipelines: BTreeMap<PipelineName, FilePath>,
     /// `policies/*.cedar`.
     pub(super) policies: BTreeMap<String, FilePath>,
+    /// Something in `pipelines/` is left out, since its name isn't one for it.
+    pub(super) misnamed: bool,
 }
 
 impl Found {
@@ -71,15 +73,16 @@ impl Found {
                 .error_without_place("no_settings", "there is no `paramd.yaml` in the directory")
                 .help("`paramd init DIR` writes a first configuration");
         }
-        let mut folder = |name, ending| list_folder(directory, name, ending, files, problems);
-        let environments = folder("environments", "yaml");
-        let pipelines = folder("pipelines", "yaml");
-        let policies = folder("policies", "cedar");
+        let environments = list_folder(directory, "environments", "yaml", files, problems);
+        let policies = list_folder(directory, "policies", "cedar", files, problems);
+        let before = problems.errors();
+        let pipelines = list_folder(directory, "pipelines", "yaml", files, problems);
         if pipelines.is_empty() {
             warn_of_none(problems);
         }
-        found.environments = named(environments, EnvironmentName::parse, files, problems);
         found.pipelines = named(pipelines, PipelineName::parse, files, problems);
+        found.misnamed = problems.errors() > before;
+        found.environments = named(environments, EnvironmentName::parse, files, problems);
         found.policies = policies.into_iter().collect();
         Some(found)
     }

@@ -24,7 +24,7 @@ const STEPS: &[u8] = b"name: a\nsteps: [{ name: x, run: [ls] }]\n";
 #[test]
 fn a_directory_without_settings_or_at_all_is_refused() {
     let (bundle, problems) = read(&folder(&[("pipelines/a.yaml", STEPS)]));
-    assert!(bundle.is_none());
+    assert!(bundle.is_some_and(|bundle| bundle.unread.settings));
     assert_eq!(problems, ["there is no `paramd.yaml` in the directory"]);
     let (mut files, mut problems) = (Files::default(), Problems::default());
     assert!(read_bundle(Path::new("/nowhere"), &mut files, &mut problems).is_none());
@@ -57,7 +57,10 @@ fn a_broken_file_hides_no_other() {
         ("pipelines/.hidden.yaml", b"x"),
         ("pipelines/README.md", b"x"),
     ]));
-    assert_eq!(bundle.unwrap().pipelines.len(), 1);
+    let bundle = bundle.unwrap();
+    assert_eq!(bundle.pipelines.len(), 2);
+    assert!(bundle.unread.pipelines && !bundle.unread.settings && !bundle.unread.global);
+    assert!(!bundle.environments["dev"].sound);
     assert_eq!(
         problems,
         [
@@ -89,7 +92,7 @@ fn the_hash_names_paths_and_contents() {
 fn a_file_over_a_mebibyte_is_refused() {
     let large = vec![b'#'; (1 << 20) + 1];
     let (bundle, problems) = read(&folder(&[("paramd.yaml", &large), ("pipelines/a.yaml", STEPS)]));
-    assert!(bundle.is_none());
+    assert!(bundle.is_some_and(|bundle| bundle.unread.settings));
     assert_eq!(problems, ["paramd.yaml:1:1: the file has more than 1 MiB"]);
 }
 

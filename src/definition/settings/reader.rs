@@ -21,7 +21,8 @@ const MAX_SOURCES: usize = 1_000;
 const MAX_RESOLVE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// Reads the settings from the file's tree; `base` is its directory. What isn't
-/// there has its default. Looks only at what is written: no file is opened.
+/// there, or can't be read, has its default; problems are told. Looks only at
+/// what is written: no file is opened.
 pub(in crate::definition) fn read(
     node: &Node,
     base: &Path,
@@ -32,7 +33,6 @@ pub(in crate::definition) fn read(
     if matches!(&node.kind, NodeKind::Scalar(Scalar { value: Value::Null, .. })) {
         return Some(settings);
     }
-    let before = problems.errors();
     let mut keys = Fields::of(node, "`paramd.yaml`", problems)?;
     let listen = keys.optional("listen");
     let tls = keys.entry("tls");
@@ -73,10 +73,11 @@ pub(in crate::definition) fn read(
     if let Some(node) = sources {
         settings.sources = read_sources(node, base, known, problems);
     }
-    (problems.errors() == before).then_some(settings)
+    Some(settings)
 }
 
-fn defaults(base: &Path) -> ServerSettings {
+/// What holds where nothing is said.
+pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
     ServerSettings {
         listen: vec![Listen::Unix(base.join("run/paramd.sock"))],
         store: base.join("state/paramd.db"),

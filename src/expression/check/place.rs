@@ -30,7 +30,7 @@ impl Checker<'_> {
             "matrix" => {
                 self.refuse(expr, "`matrix` can't be used whole", Some("name one: `matrix.NAME`"))
             }
-            _ if self.names.parameter(id).is_some() => {
+            _ if self.names.parameter(id).is_some() || self.names.parameter_is_broken(id) => {
                 let help = format!("a parameter is read as `params.{id}`");
                 self.refuse(expr, "there is no such name", Some(&help))
             }
@@ -57,6 +57,7 @@ impl Checker<'_> {
                 self.references.parameters.insert(name.clone());
                 Some(self.named(expr, Name::Parameter(name), of, &format!("params.{id}")))
             }
+            _ if self.names.parameter_is_broken(id) => None,
             _ => {
                 let meant = nearest(id, self.names.parameters())
                     .map(|meant| format!("did you mean `params.{meant}`?"));
@@ -79,6 +80,7 @@ impl Checker<'_> {
                 self.references.matrix.insert(name.clone());
                 Some(self.named(expr, Name::Matrix(name), of, &format!("matrix.{id}")))
             }
+            _ if self.names.matrix_is_broken(id) => None,
             _ => self.refuse(
                 expr,
                 "there is no such matrix list here",
