@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use zeroize::Zeroize as _;
 
 use crate::secret::SecretBytes;
@@ -130,10 +132,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
     let failed =
         |error: std::io::Error| format!("the file `{shown}` can't be read: {}", error.kind());
-    let file = std::fs::File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    let Some(file) = regular_file(path).map_err(failed)? else {
         return Err(format!("`{shown}` isn't a regular file"));
-    }
+    };
     let limit = MAX_CREDENTIAL_BYTES + 1;
     // With its capacity from the start, no half-grown copy stays behind.
     let mut bytes = Vec::with_capacity(limit);
@@ -143,6 +144,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("the file `{shown}` has more than 64 KiB"));
     }
     Ok(bytes)
+}
+
+/// Opens a file, if it is a regular one; opening a pipe would wait for its
+/// writer, and hold the daemon.
+pub(crate) fn regular_file(path: &Path) -> std::io::Result<Option<std::fs::File>> {
+    let no_waiting = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = std::fs::File::options().read(true).custom_flags(no_waiting).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    Ok(is_file.then_some(file))
 }
 
 fn is_path(text: &str) -> bool {
@@ -219,6 +229,10 @@ mod tests {
         assert_eq!(load(&systemd, &[("CREDENTIALS_DIRECTORY", directory)]), Ok(b"abc".to_vec()));
         assert!(load(&systemd, &[]).is_err());
         assert!(load(&Credential::File(folder.path().into()), &[]).is_err());
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let error = load(&Credential::File(pipe), &[]).unwrap_err();
+        assert!(error.ends_with("isn't a regular file"), "{error}");
         std::fs::write(folder.path().join("t"), vec![b'x'; MAX_CREDENTIAL_BYTES + 1]).unwrap();
         assert!(load(&Credential::File(folder.path().join("t")), &[]).is_err());
     }

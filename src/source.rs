@@ -7,6 +7,7 @@
 
 mod env;
 mod file;
+mod lanes;
 pub mod registry;
 mod sql;
 #[cfg(test)]
@@ -62,6 +63,12 @@ pub trait Kind: Send + Sync {
     /// kind has such (a Vault field, a plugin's key).
     fn declassified_name<'a>(&self, _address: &'a Address) -> Option<&'a str> {
         None
+    }
+
+    /// Whether the version of an answer is made of the answer itself, without a
+    /// key: of a secret it would let anyone try guesses, so it isn't kept then.
+    fn version_tells_content(&self) -> bool {
+        false
     }
 
     /// The canonical form of a rendered address: what people see, what grants

@@ -1,6 +1,7 @@
 //! `paramd serve`: runs the daemon.
 
 use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -103,14 +104,14 @@ fn listen(app: &App, args: &Args) -> Result<Vec<Listen>, CliError> {
         .collect()
 }
 
-/// The variables that sources may be given; those that aren't UTF-8 can't be.
+/// The variables that sources may be given, to the byte: one that isn't UTF-8 is
+/// set all the same, and no default may stand in for it.
 fn variables(app: &App) -> source::Environment {
     app.environment
         .all()
         .iter()
         .filter_map(|(name, value)| {
-            let (name, value) = (name.to_str()?, value.to_str()?);
-            Some((name.to_owned(), SecretBytes::new(value.as_bytes().to_vec())))
+            Some((name.to_str()?.to_owned(), SecretBytes::new(value.as_bytes().to_vec())))
         })
         .collect()
 }

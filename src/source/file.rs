@@ -6,6 +6,7 @@ mod content;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lanes::Lanes;
 use super::{
     Address, AddressError, Answer, Ask, ConnectError, Environment, Field, Kind, Located, Pending,
     PickError, Raw, Read, Role, Settings, Source, SourceError,
@@ -33,6 +34,10 @@ impl Kind for File {
 
     fn fields(&self) -> &'static [Field] {
         &FIELDS
+    }
+
+    fn version_tells_content(&self) -> bool {
+        true
     }
 
     fn locate(&self, ask: &Ask) -> Result<Located, AddressError> {
@@ -71,7 +76,8 @@ impl Kind for File {
             problems.error("invalid_path", &root.place, "`root` must be the path of a directory");
         }
         let root = base.join(&root.value);
-        (problems.list.len() == before).then(|| Arc::new(Root { root }) as Arc<dyn Settings>)
+        let source = Root { root, lanes: Lanes::default() };
+        (problems.list.len() == before).then(|| Arc::new(source) as Arc<dyn Settings>)
     }
 }
 
@@ -96,6 +102,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 #[derive(Debug, Clone)]
 struct Root {
     root: PathBuf,
+    lanes: Lanes,
 }
 
 impl Settings for Root {
@@ -111,8 +118,7 @@ impl Source for Root {
         Box::pin(async move {
             // Checked again: what comes here has passed `locate`, and must have.
             check_path(&path).map_err(|_| Cause::Refused)?;
-            let reading = tokio::task::spawn_blocking(move || beneath::read(&root, &path));
-            match reading.await.map_err(|_| Cause::ServerError)?? {
+            match self.lanes.run(move || beneath::read(&root, &path)).await? {
                 None => Ok(Answer::Missing),
                 Some(bytes) => {
                     let version = Some(sha256(&bytes));

@@ -15,6 +15,7 @@
 )]
 
 mod architecture;
+mod attack;
 mod canary;
 mod cases;
 mod cli;

@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement};
 
+use crate::source::lanes::Lanes;
 use crate::source::{Answer, Cause, Pending, Raw, Read, Source, SourceError};
 use crate::value::{MAX_VALUE_BYTES, Value, json};
 
@@ -29,12 +30,13 @@ pub(super) struct Limits {
 pub(super) struct Sqlite {
     file: PathBuf,
     limits: Limits,
+    lanes: Lanes,
 }
 
 impl Sqlite {
     /// Names the file; it is opened when it is read.
     pub(super) fn new(file: PathBuf, limits: Limits) -> Self {
-        Self { file, limits }
+        Self { file, limits, lanes: Lanes::default() }
     }
 }
 
@@ -46,8 +48,7 @@ impl Source for Sqlite {
             // The thread can't be taken back, so whoever stops waiting stops the query.
             let abandoned = Abandoned(Arc::new(AtomicBool::new(false)));
             let stop = Arc::clone(&abandoned.0);
-            let asking = tokio::task::spawn_blocking(move || ask(&source, &read, stop));
-            let raw = asking.await.map_err(|_| Cause::ServerError)??;
+            let raw = self.lanes.run(move || ask(&source, &read, stop)).await?;
             Ok(Answer::Found { raw, version: None })
         })
     }
@@ -81,6 +82,8 @@ fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> 
     let mut connection = Connection::open_with_flags(&source.file, flags)?;
     connection.busy_timeout(source.limits.time)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_LENGTH)?;
+    // LIKE calls itself for each wildcard: a long pattern would overflow the stack.
+    connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
     // A misspelt column in double quotes is an error, not a text.
@@ -101,6 +104,9 @@ fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> 
     }))?;
     Ok(connection)
 }
+
+/// The most bytes of a pattern of LIKE or GLOB.
+const MAX_PATTERN: i32 = 1_000;
 
 /// No cell, and nothing on the way to one, is longer; a row's overhead fits too.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "2 MiB")]

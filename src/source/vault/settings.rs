@@ -1,6 +1,7 @@
 //! What `paramd.yaml` says of a Vault.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use reqwest::Url;
 use super::client::{Api, Trust};
 use super::login::{Login, Store};
 use super::{MOUNT, check_path};
-use crate::credential::Credential;
+use crate::credential::{Credential, regular_file};
 use crate::source::{ConnectError, Environment, Read, Settings, Source};
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{Fields, duration, mapping, text};
@@ -40,10 +41,7 @@ impl Settings for VaultSettings {
     fn connect(&self, environment: &Environment) -> Result<Arc<dyn Source>, ConnectError> {
         let trust = match &self.ca {
             None => Trust::System,
-            Some(file) => Trust::Only(std::fs::read(file).map_err(|error| {
-                let kind = error.kind();
-                ConnectError(format!("the CA file `{}` can't be read: {kind}", file.display()))
-            })?),
+            Some(file) => Trust::Only(read_ca(file)?),
         };
         let api = Api::new(&self.address, trust, self.timeout)?;
         let store = Store::new(api, self.login.clone(), self.mounts.clone(), environment.clone());
@@ -55,6 +53,19 @@ impl Settings for VaultSettings {
         let listed = self.mounts.contains(mount);
         (!listed).then_some("the source doesn't list this mount under `mounts`")
     }
+}
+
+/// The most bytes of a CA file.
+const MAX_CA_BYTES: u64 = 4 << 20;
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, ConnectError> {
+    let failed =
+        |why: &str| ConnectError(format!("the CA file `{}` can't be read: {why}", path.display()));
+    let unreadable = |error: std::io::Error| failed(&error.kind().to_string());
+    let file = regular_file(path).map_err(unreadable)?.ok_or_else(|| failed("not a file"))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_CA_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Reads what is under `vault:`.

@@ -1,5 +1,6 @@
 //! The daemon as a child process.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -25,7 +26,7 @@ pub(crate) struct Launch {
     /// With `--dev` on a socket in the folder; else as `paramd.yaml` says.
     pub(crate) dev: bool,
     /// The daemon's environment, whole.
-    pub(crate) env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, OsString)>,
 }
 
 impl Launch {
@@ -40,8 +41,13 @@ impl Launch {
     }
 
     /// With a variable more.
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.into(), value.into()));
+    pub(crate) fn env(self, name: &str, value: &str) -> Self {
+        self.raw_env(name, value.into())
+    }
+
+    /// With a variable more, which need not be text.
+    pub(crate) fn raw_env(mut self, name: &str, value: OsString) -> Self {
+        self.env.push((name.into(), value));
         self
     }
 
@@ -139,6 +145,11 @@ impl Daemon {
         let read = |path| std::fs::read(path).unwrap_or_default();
         let bytes = [read(&self.output), read(&self.errors)].concat();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.

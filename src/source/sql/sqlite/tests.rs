@@ -174,3 +174,45 @@ async fn a_dead_file_is_an_error_that_says_which() {
     assert_eq!(asked(&locked, "select i from t", &[]).await, Err(Cause::NotReady));
     assert_eq!(query("select nothing from nowhere").await, Err(Cause::BadAnswer));
 }
+
+/// The process would end with its stack, or hang with a disk full of rows.
+#[tokio::test]
+async fn bombs_end_in_time_and_the_daemon_goes_on() {
+    let long = "replace(hex(zeroblob(1000000)), '0', 'a')";
+    let folder = database();
+    let sqlite = sqlite(&folder, 10, 300);
+    for bomb in [
+        format!("select {long} like '{}b'", "%a".repeat(20_000)),
+        format!("select {long} glob '{}b'", "*a".repeat(20_000)),
+        format!("select {long} like '{}b'", "%a".repeat(490)),
+        format!("select {long} like '{}b'", "%_a".repeat(330)),
+        format!("select {}1{}", "(".repeat(30_000), ")".repeat(30_000)),
+        format!("select {}1", "not ".repeat(15_000)),
+        format!("select {}1{}", "abs(".repeat(10_000), ")".repeat(10_000)),
+        format!("{}select 1{}", "select * from (".repeat(4_000), ")".repeat(4_000)),
+        format!("select 1{}", " union all select 1".repeat(3_000)),
+        chain_of_tables(),
+        "select length(printf('%.*c', 2000000000, 'x'))".to_owned(),
+        "select length(printf('%.2000000000f', 1.5))".to_owned(),
+        format!("select count(*) from json_tree('{}{}')", "[".repeat(999), "]".repeat(999)),
+        endless("randomblob(1000000)", "length(b) from c order by b limit 1"),
+        endless("1", "group_concat(b) from c"),
+    ] {
+        let begun = Instant::now();
+        let outcome = asked(&sqlite, &bomb, &[]).await;
+        let shown: String = bomb.chars().take(60).collect();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{shown}: {:?}", begun.elapsed());
+        assert!(outcome.map_or(0, |rows| rows.len()) <= 1, "{shown}");
+    }
+}
+
+fn chain_of_tables() -> String {
+    let tables = (1..1_500).map(|n| format!(", c{n} as (select * from c{})", n - 1));
+    format!("with c0 as (select 1){} select * from c1499", tables.collect::<String>())
+}
+
+fn endless(column: &str, read: &str) -> String {
+    format!(
+        "with recursive c(b) as (select {column} union all select {column} from c) select {read}"
+    )
+}

@@ -1,0 +1,4 @@
+//! The daemon and the executor under attack: a store that somebody edited,
+//! callers who fish for secrets, an environment that means harm.
+
+mod process;
