@@ -34,6 +34,9 @@ pub struct Evaluated {
 #[derive(Debug, Clone, Copy)]
 pub struct Failed;
 
+/// All that a caller learns of a secret that doesn't fit.
+const UNFIT_SECRET: &str = "isn't of the declared type, or breaks its schema";
+
 type Outcome = Result<Arc<Evaluated>, Failed>;
 type Pending<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
@@ -135,8 +138,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Why a secret's template fails depends on the secret, so it isn't told.
     fn template_failed(&self, name: &ParameterName, error: &str) -> Failed {
-        let description = format!("its template can't be evaluated: {error}");
+        let mut description = "its template can't be evaluated".to_owned();
+        if !self.is_secret(name) {
+            description.push_str(": ");
+            description.push_str(error);
+        }
         self.fail(Failure::own(name.as_str(), ViolationReason::TemplateFailed, description))
     }
 
@@ -164,7 +172,8 @@ impl<'a> Evaluator<'a> {
     ) -> Outcome {
         if let Err(limit) = value.check_limits() {
             let reason = ViolationReason::InvalidValue;
-            let failure = Failure::own(name.as_str(), reason, limit.to_string());
+            let told = if self.is_secret(name) { UNFIT_SECRET.into() } else { limit.to_string() };
+            let failure = Failure::own(name.as_str(), reason, told);
             return Err(self.fail(Failure { asked, ..failure }));
         }
         let Some(parameter) = self.plan.common.interface.parameters.get(name) else {
@@ -177,7 +186,7 @@ impl<'a> Evaluator<'a> {
         for violation in told {
             let at = &violation.pointer;
             let description = if parameter.secret {
-                "isn't of the declared type, or breaks its schema".to_owned()
+                UNFIT_SECRET.to_owned()
             } else if at.is_empty() {
                 format!("expected {}", violation.expected)
             } else {
@@ -210,12 +219,14 @@ impl<'a> Evaluator<'a> {
             attempts: outcome.attempts,
             retry_after: None,
         };
+        // An unkeyed hash of a secret would let whoever sees it try guesses.
+        let untold = source.kind.version_tells_content() && self.is_secret(name);
         let provenance = |version: Option<String>| Provenance {
             layer: winner.layer,
             source: source.kind.kind(),
             source_name: Some(source.source.clone()),
             location: located.location.chars().take(1024).collect(),
-            version,
+            version: version.filter(|_| !untold),
             fetched: Some(outcome.time),
             computed_from: source.references.parameters.clone(),
             default_used: false,
@@ -246,7 +257,7 @@ impl<'a> Evaluator<'a> {
             }
             Err(PickError::Invalid { pointer, expected }) => {
                 let description = match (parameter.secret, pointer.as_str()) {
-                    (true, _) => "isn't of the declared type, or breaks its schema".to_owned(),
+                    (true, _) => UNFIT_SECRET.to_owned(),
                     (false, "") => format!("expected {expected}"),
                     (false, at) => format!("at `{at}`: expected {expected}"),
                 };

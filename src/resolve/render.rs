@@ -122,6 +122,9 @@ fn step_failed(evaluator: &Evaluator<'_>, step: &StepName, part: &str, error: &s
     evaluator.fail(Failure::own(subject, ViolationReason::TemplateFailed, error.to_owned()))
 }
 
+/// All that a caller learns of an entry that can't be made of its secrets.
+const UNFIT_SECRET: &str = "can't be made of its secrets";
+
 /// A rendered step with the bytes of its secret entries, by item and instance.
 pub struct Rendered {
     /// The step.
@@ -247,26 +250,23 @@ impl Rendering<'_> {
         entry: &PlannedEntry,
         item: ItemName,
     ) -> Result<Option<FrozenEntry>, Failed> {
-        let part = || item.as_str().to_owned();
-        let value = self.evaluate(&entry.template, scope, part)?;
+        // Why a text with a secret can't be made depends on the secret.
+        let failed = |error: &str| {
+            let told = if entry.secrets.is_empty() { error } else { UNFIT_SECRET };
+            step_failed(self.evaluator, &self.decided.step.name, item.as_str(), told)
+        };
+        let value = entry.template.evaluate(scope).map_err(|error| failed(&error.to_string()))?;
+        value.check_limits().map_err(|limit| failed(&limit.to_string()))?;
         let value = match value {
             Value::Null => return Ok(None),
             Value::Bytes(bytes) => Value::Bytes(bytes),
-            other => Value::String(other.text().ok_or_else(|| {
-                step_failed(self.evaluator, &self.decided.step.name, item.as_str(), "not text")
-            })?),
+            other => Value::String(other.text().ok_or_else(|| failed("not text"))?),
         };
         let is_variable = item.as_str().starts_with("env.");
         let unfit = matches!(&value, Value::String(text) if is_variable && text.contains('\0'))
             || (is_variable && matches!(value, Value::Bytes(_)));
         if unfit {
-            let step = &self.decided.step.name;
-            return Err(step_failed(
-                self.evaluator,
-                step,
-                item.as_str(),
-                "a variable can't hold NUL bytes",
-            ));
+            return Err(failed("a variable can't hold NUL bytes"));
         }
         if entry.secrets.is_empty() {
             return Ok(Some(match value {

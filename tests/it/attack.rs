@@ -2,3 +2,4 @@
 //! callers who fish for secrets, an environment that means harm.
 
 mod process;
+mod secrecy;
