@@ -224,7 +224,7 @@ impl Engine {
     /// Reads a stored run's record.
     pub(super) fn load(&self, mut stored: StoredRun) -> Result<LoadedRun, Refusal> {
         let key = stored.frozen.key.clone();
-        let record = Record::from_bytes(&key, &stored.frozen.record, &self.sealer)
+        let record = Record::from_bytes(&stored.frozen, &self.sealer)
             .map_err(|_| Refusal::SnapshotUnreadable { run: key })?;
         stored.frozen.record = Vec::new();
         let sealed = Bytes::from(std::mem::take(&mut stored.frozen.sealed));

@@ -295,11 +295,8 @@ impl Engine {
         let sealed = self
             .seal(key, &outcome.secrets)
             .map_err(|_| internal("the secrets could not be sealed"))?;
-        let bytes = record
-            .to_bytes(key, &self.sealer)
-            .map_err(|_| internal("the record could not be written"))?;
         let expires = first.started.checked_add(first.lifetime).unwrap_or(Timestamp::MAX);
-        let new = NewRun {
+        let mut new = NewRun {
             key: key.clone(),
             environment: first.plan.environment.clone(),
             preset: first.submission.preset.clone(),
@@ -309,9 +306,12 @@ impl Engine {
             labels: std::collections::BTreeMap::new(),
             created: first.started,
             expires,
-            record: bytes,
+            record: Vec::new(),
             sealed,
         };
+        new.record = record
+            .to_bytes(&new, &self.sealer)
+            .map_err(|_| internal("the record could not be written"))?;
         match self.store.create_run(new, vec![event]).await {
             Ok(Created::Created(_) | Created::Exists) => {}
             Err(StoreError::QueueFull) => return Err(Refusal::AuditUnavailable),
@@ -378,6 +378,10 @@ impl Engine {
             &run.interface,
             &self.fingerprints,
         );
+        if !run.request.is_comparable(&request) {
+            let refusal = Refusal::SnapshotUnreadable { run: asked.key.clone() };
+            return Err(self.refuse(event, refusal).await);
+        }
         let differs = run.request.differs(&request);
         if !differs.is_empty() {
             let refusal = Refusal::RunConflict { run: asked.key.clone(), differs };

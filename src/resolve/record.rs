@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::request::FrozenRequest;
-use crate::name::{AliasName, ParameterName, RunKey};
+use crate::name::{AliasName, ParameterName};
 use crate::plan::{Interface, InterfaceParameter};
 use crate::schema::Schema;
 use crate::snapshot::{FORMAT, Snapshot};
+use crate::store::NewRun;
 use crate::store::sealing::Sealer;
+use crate::value::binary::wire::{put_bytes, put_count, put_u64};
 
 /// What is kept of a run in the open.
 #[derive(Clone)]
@@ -49,11 +51,12 @@ struct WrittenParameter {
 const CODE: usize = 32;
 
 impl Record {
-    /// The record's bytes: an authentication code and JSON.
+    /// The record's bytes: an authentication code and JSON. The code also covers
+    /// what the store keeps of `run` beside the record.
     ///
     /// # Errors
     /// A library failed, which no record is known to cause.
-    pub fn to_bytes(&self, run: &RunKey, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
+    pub fn to_bytes(&self, run: &NewRun, sealer: &Sealer) -> Result<Vec<u8>, Unreadable> {
         let parameters = self
             .interface
             .parameters
@@ -72,18 +75,18 @@ impl Record {
             aliases: self.interface.aliases.clone(),
         };
         let json = serde_json::to_vec(&written).map_err(|_| Unreadable)?;
-        let mut bytes = sealer.authenticate(run, &json).to_vec();
+        let mut bytes = sealer.authenticate(&run.key, &covered(run, &json)).to_vec();
         bytes.extend(json);
         Ok(bytes)
     }
 
-    /// Reads a record back.
+    /// Reads the record of a run back.
     ///
     /// # Errors
-    /// It was changed, or can't be read.
-    pub fn from_bytes(run: &RunKey, bytes: &[u8], sealer: &Sealer) -> Result<Self, Unreadable> {
-        let (code, json) = bytes.split_first_chunk::<CODE>().ok_or(Unreadable)?;
-        if !sealer.verify(run, json, code) {
+    /// It or what is kept beside it was changed, or can't be read.
+    pub fn from_bytes(run: &NewRun, sealer: &Sealer) -> Result<Self, Unreadable> {
+        let (code, json) = run.record.split_first_chunk::<CODE>().ok_or(Unreadable)?;
+        if !sealer.verify(&run.key, &covered(run, json), code) {
             return Err(Unreadable);
         }
         let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
@@ -99,6 +102,28 @@ impl Record {
         let interface = Arc::new(Interface { parameters, aliases: written.aliases });
         Ok(Self { snapshot: written.snapshot, request: written.request, interface })
     }
+}
+
+/// What the code covers, joined without doubt: permission is decided by the
+/// environment, the preset and the owner that the store gives back.
+fn covered(run: &NewRun, json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() + 512);
+    let preset = run.preset.as_ref().map(|preset| preset.as_str()).unwrap_or_default();
+    for text in [run.environment.as_str(), preset, &run.owner.name, &run.revision, &run.bundle] {
+        put_bytes(&mut out, text.as_bytes());
+    }
+    out.extend_from_slice(&(run.owner.kind as i32).to_be_bytes());
+    for time in [run.created, run.expires] {
+        // To the second: a store may keep less of a time than it was given.
+        put_u64(&mut out, time.as_second().cast_unsigned());
+    }
+    put_count(&mut out, run.labels.len());
+    for (key, value) in &run.labels {
+        put_bytes(&mut out, key.as_bytes());
+        put_bytes(&mut out, value.as_bytes());
+    }
+    out.extend_from_slice(json);
+    out
 }
 
 /// The name under which a parameter's value is sealed.

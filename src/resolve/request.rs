@@ -19,6 +19,8 @@ pub struct FrozenRequest {
     pub preset: String,
     /// The overrides by declared name.
     pub overrides: BTreeMap<ParameterName, FrozenOverride>,
+    /// The key of the fingerprints among them.
+    pub fingerprint_key: String,
 }
 
 /// An override as it is kept.
@@ -51,7 +53,17 @@ impl FrozenRequest {
                 (name.clone(), frozen)
             })
             .collect();
-        Self { environment, preset: preset.to_owned(), overrides }
+        let fingerprint_key = fingerprints.id().to_owned();
+        Self { environment, preset: preset.to_owned(), overrides, fingerprint_key }
+    }
+
+    /// Whether the secrets of two requests can be compared: fingerprints under
+    /// different keys always differ.
+    pub fn is_comparable(&self, other: &Self) -> bool {
+        let secret = |request: &Self| {
+            request.overrides.values().any(|one| matches!(one, FrozenOverride::Secret(_)))
+        };
+        self.fingerprint_key == other.fingerprint_key || !(secret(self) && secret(other))
     }
 
     /// The fields in which two requests differ, never how.

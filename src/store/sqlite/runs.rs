@@ -97,6 +97,10 @@ fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
         (Some(end), Some(ended)) => Some((end_of(end)?, time(ended)?)),
         _ => return Err(Failure::Corrupt),
     };
+    // Sealed bytes are there from the first commit to the end, and never after.
+    if end.is_some() != frozen.sealed.is_empty() {
+        return Err(Failure::Corrupt);
+    }
     Ok(StoredRun { frozen, end })
 }
 
