@@ -86,6 +86,7 @@ async fn attempt(
     let status = child.wait().await;
     let took = begun.elapsed();
     drain(pumps, &member).await;
+    remove(shared, job, folder);
     status.map(|status| Some((status, took))).map_err(|error| not_started(job, error.kind()))
 }
 
@@ -158,11 +159,24 @@ fn folder(
         let kind = error.kind();
         CliError::new(Exit::Failed, format!("the files of {} can't be written: {kind}", job.title))
     };
-    let folder = Folder::create(&shared.environment).map_err(failed)?;
+    let mut folder = Folder::create(&shared.environment).map_err(failed)?;
     for (name, (filling, mode)) in &job.files {
         folder.write(name, *mode, bytes(job, filling, secrets)?).map_err(failed)?;
     }
     Ok(Some(folder))
+}
+
+/// Removes a job's files; that some are left is told, for they may be secret.
+fn remove(shared: &Shared, job: &Job, folder: Option<Folder>) {
+    let Some(folder) = folder else { return };
+    let path = folder.path().display().to_string();
+    if let Err(error) = folder.remove() {
+        let kind = error.kind();
+        shared.output.note(&format!(
+            "warning: files of {} are left in `{path}`, remove them: {kind}",
+            job.title
+        ));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a step's own secrets go to its variables and files")]

@@ -22,13 +22,15 @@ impl Stop {
 pub(super) struct Signals(mpsc::UnboundedReceiver<Stop>);
 
 impl Signals {
-    /// Takes over SIGINT, SIGTERM and SIGHUP from now on.
+    /// Takes over SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on: by itself, each
+    /// would end us with the steps' files left behind.
     pub(super) fn listen() -> Result<Self, CliError> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let kinds = [
             (SignalKind::interrupt(), Signal::INT),
             (SignalKind::terminate(), Signal::TERM),
             (SignalKind::hangup(), Signal::HUP),
+            (SignalKind::quit(), Signal::QUIT),
         ];
         for (kind, number) in kinds {
             let mut stream = signal(kind).map_err(|error| {
