@@ -11,6 +11,7 @@ use std::path::Path;
 use self::forms::Searcher;
 use self::plant::Planted;
 use crate::support::bao::Bao;
+use crate::support::config::Config;
 use crate::support::daemon::Launch;
 
 /// A place that may hold no secret, and all that was written there.
@@ -60,8 +61,8 @@ impl Sinks {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_where_it_does_not_belong() {
     let bao = Bao::start().await;
-    let planted = plant::plant(&bao).await;
-    let config = plant::configure(&bao, &planted).await;
+    let mut planted = plant::plant(&bao).await;
+    let config = plant::configure(&bao, &mut planted).await;
     let everything = "trace,vaultrs=trace,rustify=trace,reqwest=trace,hyper=trace,h2=trace";
     let mut launch = Launch::plain(&config.path, config.around())
         .env("PARAMD_LOG", everything)
@@ -72,14 +73,24 @@ async fn no_secret_is_where_it_does_not_belong() {
     }
     let daemon = launch.start().await;
     let mut sinks = Sinks::new();
+    keys(&config.path.join("state"), &mut planted);
     drive::services(&daemon, &planted, &mut sinks).await;
+    drive::metadata(&daemon, &planted, &mut sinks).await;
     drive::commands(&daemon, &config, &planted, &mut sinks);
     store(&config.path.join("state"), &mut sinks.store);
+    for write in [plant::refused, plant::literal] {
+        let bad = Config::copy(&config.path);
+        write(&bad, &planted);
+        drive::literals(&daemon, &bad, &mut sinks);
+    }
     drive::ends(&daemon, &mut sinks).await;
     store(&config.path.join("state"), &mut sinks.store);
     sinks.log.add(daemon.log());
-    assert!(daemon.log().contains("TRACE"), "the daemon logs at TRACE when asked to");
+    heard(&daemon.log());
+    let line = std::fs::read(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
+    sinks.commands.add(line);
     daemon.kill();
+    nothing_else_is_left(config.around());
     store(&config.path.join("state"), &mut sinks.store);
 
     let searcher = Searcher::new(&planted.secrets);
@@ -95,6 +106,38 @@ async fn no_secret_is_where_it_does_not_belong() {
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
 }
 
+/// The crates through whose hands secrets pass were asked for all that they have
+/// to say, and those that may not speak were silent.
+fn heard(log: &str) {
+    for target in ["h2::", "hyper", "reqwest", "rustls::", "paramd::"] {
+        let spoke = log.lines().any(|line| {
+            line.split_whitespace().any(|word| word.starts_with(target) && word.ends_with(':'))
+        });
+        assert!(spoke, "{target} said nothing");
+    }
+    for silenced in ["vaultrs", "rustify"] {
+        assert!(!log.contains(silenced), "{silenced} spoke");
+    }
+}
+
+/// `TMPDIR` is this folder: no file is left that the sinks don't have.
+fn nothing_else_is_left(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let known = ["config", "daemon.out", "daemon.err", "leak.sh"].contains(&name.as_str());
+        assert!(known || name.starts_with("override-"), "{name} is left");
+    }
+}
+
+/// The daemon's own keys are secrets too, as bytes and as they are written.
+fn keys(state: &Path, planted: &mut Planted) {
+    for name in ["sealing", "fingerprints", "tokens"] {
+        let line = std::fs::read_to_string(state.join(format!("{name}.key"))).unwrap();
+        let (_, digits) = line.trim().rsplit_once(':').unwrap();
+        planted.add(&format!("{name} key"), hex::decode(digits).unwrap());
+    }
+}
+
 /// A planted leak in each sink, in each form, must be found: else the search
 /// counts for nothing.
 fn control(searcher: &Searcher, planted: &Planted, sinks: &Sinks) {
@@ -103,9 +146,11 @@ fn control(searcher: &Searcher, planted: &Planted, sinks: &Sinks) {
         for (index, secret) in planted.secrets.iter().enumerate() {
             let forms = forms::of(&secret.bytes);
             let form = &forms[index % forms.len()];
-            let mut leaked = sink.bytes.clone();
-            let middle = leaked.len() / 2;
-            leaked.splice(middle..middle, form.bytes.iter().copied());
+            // In the midst of what was really written there.
+            let middle = sink.bytes.len() / 2;
+            let before = &sink.bytes[middle.saturating_sub(4_096)..middle];
+            let after = &sink.bytes[middle..(middle + 4_096).min(sink.bytes.len())];
+            let leaked = [before, &form.bytes, after].concat();
             let wanted = format!("{} as {}", secret.name, form.name);
             let found = searcher.search(&leaked);
             assert!(found.contains(&wanted), "{wanted}: not found in {}", sink.name);
@@ -120,7 +165,7 @@ fn store(folder: &Path, sink: &mut Sink) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             store(&path, sink);
-        } else {
+        } else if path.extension().is_none_or(|ending| ending != "key") {
             count += 1;
             sink.add(std::fs::read(path).unwrap());
         }

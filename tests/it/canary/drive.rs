@@ -1,15 +1,17 @@
 //! Drives every rpc and command through success and failure.
 
 use paramd::proto::v1::{
-    CompleteRunRequest, ExplainRunRequest, GetPipelineRequest, GetRunRequest, ListEventsRequest,
-    ListPipelinesRequest, ResolveRunRequest, RevealSecretsRequest, RunOutcome, VerifyLogRequest,
+    CompleteRunRequest, EventFilter, ExplainRunRequest, GetPipelineRequest, GetRunRequest,
+    ListEventsRequest, ListPipelinesRequest, ResolveRunRequest, RevealSecretsRequest, RunOutcome,
+    VerifyLogRequest,
 };
 use prost::Message;
+use serde_json::json;
 use tonic::{Response, Status};
 
 use super::plant::{EACH, Planted};
 use super::{Sink, Sinks};
-use crate::support::client::{Client, resolve, run};
+use crate::support::client::{Client, resolve, run, to_proto};
 use crate::support::command::{Ended, paramd};
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
@@ -65,6 +67,7 @@ pub(super) async fn services(daemon: &Daemon, planted: &Planted, sinks: &mut Sin
     assert!(keep(client.runs.explain_run(explain.clone()).await, sinks));
     let wrong = ExplainRunRequest { text_overrides: texts(planted), ..explain };
     assert!(!keep(client.runs.explain_run(wrong).await, sinks));
+    fished(&mut client, planted, sinks).await;
 
     for (id, there) in [("a", true), ("none", false)] {
         let get = GetRunRequest { run: Some(run("canary", id)) };
@@ -78,6 +81,76 @@ pub(super) async fn services(daemon: &Daemon, planted: &Planted, sinks: &mut Sin
     audit(&mut client, &mut sinks.audit).await;
 }
 
+/// Secrets where names and filters belong.
+async fn fished(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
+    for secret in planted.of("misplaced") {
+        let text = secret.text();
+        let pipeline = GetPipelineRequest { pipeline: text.clone() };
+        assert!(!keep(client.pipelines.get_pipeline(pipeline).await, sinks));
+        let explain = ExplainRunRequest {
+            pipeline: "canary".into(),
+            environment: text.clone(),
+            preset: Some(text.clone()),
+            ..ExplainRunRequest::default()
+        };
+        assert!(!keep(client.runs.explain_run(explain).await, sinks));
+        let context = client.context(&run("canary", "a"), &text).await.map(Response::new);
+        assert!(!keep(context, sinks));
+        let get = GetRunRequest { run: Some(run(&text, "a")) };
+        assert!(!keep(client.runs.get_run(get).await, sinks));
+        let chain = VerifyLogRequest { chain: text.clone(), ..VerifyLogRequest::default() };
+        keep(client.audit.verify_log(chain).await, sinks);
+        let token = VerifyLogRequest { page_token: text.clone(), ..VerifyLogRequest::default() };
+        assert!(!keep(client.audit.verify_log(token).await, sinks));
+        let filters = [
+            EventFilter { parameter: text.clone(), ..EventFilter::default() },
+            EventFilter { principal: text.clone(), ..EventFilter::default() },
+            EventFilter { step: text.clone(), ..EventFilter::default() },
+        ];
+        for filter in filters {
+            let filter = ListEventsRequest { filter: Some(filter), ..ListEventsRequest::default() };
+            keep(client.audit.list_events(filter).await, sinks);
+        }
+    }
+}
+
+/// Secrets in the metadata of requests, in their paths and in bytes that are no
+/// message.
+pub(super) async fn metadata(daemon: &Daemon, planted: &Planted, sinks: &mut Sinks) {
+    use crate::support::client::channel;
+    let mut client = daemon.client().await;
+    for secret in planted.of("metadata") {
+        let mut request = tonic::Request::new(ListPipelinesRequest::default());
+        let bearer = [b"Bearer ", secret.bytes.as_slice()].concat();
+        let seen = |byte: &u8| (0x20..0x7f).contains(byte);
+        // What can't stand in a header goes as a binary one.
+        if secret.bytes.iter().all(seen) && secret.bytes.len() < 8_000 {
+            for name in ["authorization", "traceparent", "x-api-key", "cookie"] {
+                let value = tonic::metadata::MetadataValue::try_from(bearer.as_slice()).unwrap();
+                request.metadata_mut().insert(name, value);
+            }
+        }
+        if secret.bytes.len() < 8_000 {
+            let value = tonic::metadata::MetadataValue::from_bytes(&secret.bytes);
+            request.metadata_mut().insert_bin("password-bin", value);
+        }
+        assert!(keep(client.pipelines.list_pipelines(request).await, sinks));
+
+        let mut raw = tonic::client::Grpc::new(channel(daemon.socket()).await.unwrap());
+        raw.ready().await.unwrap();
+        let word = hex::encode(&secret.bytes[..secret.bytes.len().min(64)]);
+        let path = format!("/paramd.v1.RunService/{word}").parse().unwrap();
+        let codec = tonic_prost::ProstCodec::<Vec<u8>, Vec<u8>>::default();
+        let request = tonic::Request::new(secret.bytes.clone());
+        assert!(!keep(raw.unary(request, path, codec).await, sinks));
+        raw.ready().await.unwrap();
+        let path = "/paramd.v1.RunService/ResolveRun".parse().unwrap();
+        let codec = tonic_prost::ProstCodec::<Vec<u8>, Vec<u8>>::default();
+        let request = tonic::Request::new(secret.bytes.clone());
+        assert!(!keep(raw.unary(request, path, codec).await, sinks));
+    }
+}
+
 /// Secrets where they don't belong: as plain values, as names, as texts.
 async fn misplaced(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
     let mut requests =
@@ -87,6 +160,19 @@ async fn misplaced(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
         let text = secret.text();
         requests.push(resolve("canary", &id).text("n", &text).into());
         requests.push(resolve("canary", &id).text(&text, "x").into());
+        let typed = |json: serde_json::Value| to_proto(&json).kind.unwrap();
+        requests.push(resolve("canary", &id).value("n", typed(text.clone().into())).into());
+        requests.push(resolve("canary", &id).value("o", typed(json!({ "a": text }))).into());
+        // A property's name is told where it could be one.
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        if !text.bytes().all(is_name) {
+            requests.push(resolve("canary", &id).value("o", typed(json!({ &text: 1 }))).into());
+        }
+        requests.push(resolve("canary", &id).value(&text, typed(json!([text]))).into());
+        let labels = |r: &mut ResolveRunRequest| drop(r.labels.insert(text.clone(), text.clone()));
+        requests.push(resolve("canary", &id).with(labels).into());
+        requests.push(resolve("canary", &id).with(|r| r.expected_revision = text.clone()).into());
+        requests.push(resolve("canary", &id).with(|r| r.environment = text.clone()).into());
         requests.push(resolve("canary", &id).text(&format!("env_{index}"), &text).into());
         requests.push(resolve("canary", &id).secret("n", text.as_bytes()).into());
         requests.push(resolve("canary", &id).with(|r| r.preset = Some(text.clone())).into());
@@ -115,7 +201,7 @@ fn texts(planted: &Planted) -> std::collections::BTreeMap<String, String> {
 /// Reveals: the right ones give every secret, the wrong ones none.
 async fn reveals(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
     let all = client.reveal_all(&run("canary", "a"), "go", None).await.unwrap();
-    for kind in ["env", "file", "sql", "vault", "override"] {
+    for kind in ["env", "file", "sql", "vault", "binary", "override"] {
         for (index, secret) in planted.of(kind).iter().enumerate() {
             let name = format!("{kind}_{index}");
             let found = all.iter().find(|found| found.name == name).unwrap();
@@ -203,11 +289,50 @@ pub(super) fn commands(daemon: &Daemon, config: &Config, planted: &Planted, sink
     keep(called(&["runs", "show", "canary/b"], &[]), true);
     keep(called(&["reveal", "canary/b", "go", &misplaced], &[]), false);
     keep(called(&["run", "canary", "--run-id", "f"], &secrets), true);
+    keep(called(&["run", "broken", "--run-id", "g"], &[]), false);
     keep(called(&["run", "canary", "--help"], &[]), true);
+    keep(called(&["context", "canary/none", "go"], &[]), false);
+    keep(called(&["runs", "show", "canary/none"], &[]), false);
     keep(called(&["complete", "canary/b", "cancelled"], &[]), true);
     keep(called(&["audit", "list"], &[]), true);
     keep(called(&["audit", "list", "--output", "json"], &[]), true);
     keep(called(&["audit", "verify"], &[]), true);
     keep(called(&["check", path], &[]), true);
     keep(called(&["check", path, "--risks"], &[]), true);
+    for secret in planted.of("misplaced").iter().filter(|secret| secret.bytes.len() < 1_000) {
+        let text = &secret.text();
+        keep(called(&[text], &[]), false);
+        keep(called(&["resolve", text], &[]), false);
+        keep(called(&["explain", "canary", "--preset", text], &[]), false);
+        keep(called(&["explain", "canary", "--environment", text], &[]), false);
+        keep(called(&["explain", "canary", "--param", &format!("{text}=x")], &[]), false);
+        keep(called(&["explain", "canary", "--param", &format!("n={text}")], &[]), false);
+        keep(called(&["explain", "canary", "--secret", text], &[]), false);
+        keep(called(&["explain", "canary", "--output", text], &[]), false);
+        keep(called(&["context", "canary/b", text], &[]), false);
+        keep(called(&["runs", "show", text], &[]), false);
+        keep(called(&["complete", "canary/b", text], &[]), false);
+        keep(called(&["reveal", "canary/b", "go", "n", "--instance", text], &[]), false);
+        keep(called(&["audit", "list", "--action", text], &[]), false);
+        keep(called(&["--endpoint", text, "audit", "verify"], &[]), false);
+    }
+}
+
+/// A configuration with secrets where none may be written.
+pub(super) fn literals(daemon: &Daemon, bad: &Config, sinks: &mut Sinks) {
+    let path = bad.path.to_str().unwrap();
+    for words in [
+        &["check", path][..],
+        &["check", path, "--output", "json"],
+        &["check", path, "--risks"],
+        &["serve", "--config", path],
+        &["serve", "--dev", "--config", path, "--log-format", "json"],
+    ] {
+        let mut command = paramd([]).at(daemon).env("PARAMD_LOG", "trace").into_command();
+        let ended = Ended::from(command.args(words).output().unwrap());
+        assert_eq!(ended.status, Some(1), "{words:?}");
+        let problems = ended.all().matches("literal").count();
+        assert!(problems > 5, "{problems} problems: the files were read");
+        sinks.commands.add(ended.all());
+    }
 }

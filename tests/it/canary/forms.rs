@@ -17,8 +17,14 @@ pub(super) struct Form {
     pub(super) bytes: Vec<u8>,
 }
 
+/// How much of a long secret is looked for.
+const LOOKED_FOR: usize = 96;
+/// The bytes of a fragment.
+const FRAGMENT: usize = 16;
+
 /// All ways in which a secret is looked for.
-pub(super) fn of(secret: &[u8]) -> Vec<Form> {
+pub(super) fn of(whole: &[u8]) -> Vec<Form> {
+    let secret = &whole[..whole.len().min(LOOKED_FOR)];
     let mut forms = Vec::new();
     let mut add = |name, bytes: Vec<u8>| {
         if bytes.len() >= SHORTEST {
@@ -29,7 +35,7 @@ pub(super) fn of(secret: &[u8]) -> Vec<Form> {
     for (shift, name) in
         ["base64", "base64 shifted by 1", "base64 shifted by 2"].into_iter().enumerate()
     {
-        add(name, aligned(secret, shift, |bytes| STANDARD_NO_PAD.encode(bytes)));
+        add(name, aligned(secret, shift, standard));
     }
     for (shift, name) in
         ["base64url", "base64url shifted by 1", "base64url shifted by 2"].into_iter().enumerate()
@@ -48,7 +54,44 @@ pub(super) fn of(secret: &[u8]) -> Vec<Form> {
     add("Debug of bytes", bytes.as_bytes()[1..bytes.len() - 1].to_vec());
     let escaped = secret.escape_ascii().to_string();
     add("escaped bytes", escaped.into_bytes());
+    add("base64 twice", aligned(STANDARD_NO_PAD.encode(secret).as_bytes(), 0, standard));
+    add("percent-encoded twice", percent(percent(secret).as_bytes()).into_bytes());
+    add("XML", xml(&text).into_bytes());
+    add("UTF-16", text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    add("reversed", secret.iter().rev().copied().collect());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, whole);
+    add("SHA-256", hash.as_ref().to_vec());
+    add("SHA-256 in hex", hex::encode(hash).into_bytes());
+    add("SHA-256 in base64", STANDARD_NO_PAD.encode(hash).into_bytes());
+    for (place, name) in [(0, "its start"), (1, "its middle"), (2, "its end")] {
+        if let Some(fragment) = fragment(whole, place) {
+            add(name, fragment.to_vec());
+        }
+    }
     forms
+}
+
+fn standard(bytes: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(bytes)
+}
+
+fn xml(text: &str) -> String {
+    let signs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&apos;")];
+    signs.iter().fold(text.to_owned(), |text, (sign, name)| text.replace(sign, name))
+}
+
+/// A part of a secret that is random enough not to be there by chance.
+fn fragment(secret: &[u8], place: usize) -> Option<&[u8]> {
+    let rare = |window: &&[u8]| {
+        let plain = |byte: &&u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(*byte);
+        window.iter().filter(plain).count() >= 14 || window.iter().any(|byte| *byte >= 0xf0)
+    };
+    let mut windows = secret.windows(FRAGMENT).filter(rare);
+    match place {
+        0 => windows.next(),
+        1 => secret[secret.len() / 2..].windows(FRAGMENT).find(rare),
+        _ => windows.next_back(),
+    }
 }
 
 /// What of an encoding hangs on the secret alone, `shift` bytes after the start

@@ -25,16 +25,23 @@ pub(super) struct Planted {
     pub(super) secrets: Vec<Secret>,
 }
 
-/// The kinds of sources, and what a caller passes.
-const KINDS: [&str; 6] = ["env", "file", "sql", "vault", "override", "misplaced"];
+/// The kinds of sources, what a caller passes, and what stands where none may:
+/// in definitions and in the metadata of a request.
+const KINDS: [&str; 9] =
+    ["env", "file", "sql", "vault", "binary", "override", "misplaced", "literal", "metadata"];
 
 /// Secrets of each kind; their shapes differ.
-pub(super) const EACH: usize = 8;
+pub(super) const EACH: usize = 11;
 
 impl Planted {
     pub(super) fn of(&self, kind: &str) -> &[Secret] {
         let place = KINDS.iter().position(|known| *known == kind).unwrap();
         &self.secrets[place * EACH..(place + 1) * EACH]
+    }
+
+    /// Adds one that no pipeline reads.
+    pub(super) fn add(&mut self, name: &str, bytes: Vec<u8>) {
+        self.secrets.push(Secret { name: name.to_owned(), bytes });
     }
 
     /// The daemon's environment.
@@ -49,7 +56,8 @@ pub(super) async fn plant(bao: &Bao) -> Planted {
     let mut secrets = Vec::new();
     for kind in KINDS {
         for index in 0..EACH {
-            secrets.push(Secret { name: format!("{kind} {index}"), bytes: shaped(index) });
+            let bytes = if kind == "binary" { random(40) } else { shaped(index) };
+            secrets.push(Secret { name: format!("{kind} {index}"), bytes });
         }
     }
     let planted = Planted { secrets };
@@ -60,12 +68,17 @@ pub(super) async fn plant(bao: &Bao) -> Planted {
     planted
 }
 
+fn random(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    aws_lc_rs::rand::fill(&mut bytes).unwrap();
+    bytes
+}
+
 /// A random secret; each index has a shape of its own. None could be a name,
 /// which errors may quote.
 fn shaped(index: usize) -> Vec<u8> {
-    let mut random = [0; 24];
-    aws_lc_rs::rand::fill(&mut random).unwrap();
-    let word = hex::encode(random);
+    let random = random(24);
+    let word = hex::encode(&random);
     let digits: String = random.iter().map(|byte| format!("{byte:03}")).collect();
     match index {
         0 => format!("K{word}"),
@@ -73,6 +86,10 @@ fn shaped(index: usize) -> Vec<u8> {
         2 => format!("-----BEGIN KEY-----\n{}\n{}\n-----END KEY-----\n", &word[..24], &word[24..]),
         3 => format!("9{}.{}", &digits[..17], &digits[17..30]),
         4 => format!("{{\"user\": \"{}\", \"password\": \"{}\"}}", &word[..20], &word[20..]),
+        7 => digits,
+        8 => format!("%{}%2F%00%{}%", &word[..20], &word[20..]),
+        9 => word.repeat(20 * 1024 / word.len()),
+        10 => format!("<a b='{}'>&\"{}\"</a>", &word[..20], &word[20..]),
         5 => format!("p@ss/{}?x=1&y={}#z%20", &word[..20], &word[20..]),
         6 => format!("grüße-{}-äöü-{}", &word[..20], &word[20..]),
         _ => format!("back\\slash\t{}\\n{}", &word[..20], &word[20..]),
@@ -81,25 +98,35 @@ fn shaped(index: usize) -> Vec<u8> {
 }
 
 /// A configuration whose pipelines read all of them.
-pub(super) async fn configure(bao: &Bao, planted: &Planted) -> Config {
+pub(super) async fn configure(bao: &Bao, planted: &mut Planted) -> Config {
     let variables: Vec<_> = (0..EACH).map(|index| format!("CANARY_{index}")).collect();
     let sources = format!(
-        r#"  variables: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: ["*"] }}] }}
+        r#"  variables: {{ env: {{ names: [{variables}] }}, grants: [{{ pipelines: ["*"] }}] }}
   local: {{ file: {{ root: files }}, grants: [{{ pipelines: ["*"], paths: ["*"] }}] }}
   tables: {{ sql: {{ url: "sqlite:tables.db" }}, grants: [{{ pipelines: ["*"] }}] }}
   main:
-    vault: {{ address: "{}", ca: "{}", mounts: {{ secret: kv-v2 }}, auth: {{ approle: {{ role_id: {{ file: role }}, secret_id: {{ file: secret }} }} }} }}
+    vault: {{ address: "{0}", ca: "{1}", mounts: {{ secret: kv-v2 }}, auth: {{ approle: {{ role_id: {{ file: role }}, secret_id: {{ file: secret }} }} }} }}
+    grants: [{{ pipelines: ["*"], paths: ["secret/canary/*"] }}]
+  other:
+    vault: {{ address: "{0}", ca: "{1}", mounts: {{ secret: kv-v2 }}, auth: {{ token: {{ file: token }} }} }}
     grants: [{{ pipelines: ["*"], paths: ["secret/canary/*"] }}]
 "#,
-        variables.join(", "),
         bao.address(),
-        bao.ca().display()
+        bao.ca().display(),
+        variables = variables.join(", "),
     );
     let config = Config::new(&sources, "canary", &good());
     config.write("pipelines/broken.yaml", broken());
     let (role, secret) = bao.role().await;
     config.write_secret("role", role);
-    config.write_secret("secret", secret);
+    config.write_secret("secret", format!("{secret}\n"));
+    let token = bao.post("auth/token/create", json!({ "policies": ["paramd"] })).await;
+    let token = token["auth"]["client_token"].as_str().unwrap().to_owned();
+    config.write_secret("token", format!("{token}\n"));
+    for (index, secret) in planted.of("binary").iter().enumerate() {
+        config.write_secret(&format!("files/binary/{index}"), &secret.bytes);
+    }
+    config.write("files/latin", b"\xe4\xf6\xfc is no UTF-8");
     for (index, secret) in planted.of("file").iter().enumerate() {
         config.write_secret(&format!("files/{index}"), &secret.bytes);
     }
@@ -113,6 +140,8 @@ pub(super) async fn configure(bao: &Bao, planted: &Planted) -> Config {
             )
             .unwrap();
     }
+    planted.add("secret id", secret.into_bytes());
+    planted.add("token", token.into_bytes());
     config
 }
 
@@ -126,7 +155,9 @@ fn bindings() -> Vec<(String, String)> {
             "sql: {{ query: \"select value from secrets where place = {index}\", shape: value }}"
         );
         bindings.push((format!("sql_{index}"), query));
-        let vault = format!("vault: {{ mount: secret, path: canary/{index}, field: value }}");
+        let from = if index % 2 == 0 { "main" } else { "other" };
+        let vault =
+            format!("vault: {{ from: {from}, mount: secret, path: canary/{index}, field: value }}");
         bindings.push((format!("vault_{index}"), vault));
     }
     bindings
@@ -134,7 +165,7 @@ fn bindings() -> Vec<(String, String)> {
 
 /// A pipeline that resolves.
 fn good() -> String {
-    let mut text = "name: canary\nparameters:\n  n: { type: integer, default: 1 }\n  note: { type: string, default: none }\n".to_owned();
+    let mut text = "name: canary\nparameters:\n  n: { type: integer, default: 1 }\n  note: { type: string, default: none }\n  o: { type: object, properties: { a: { type: integer } }, default: {} }\n".to_owned();
     let mut names = Vec::new();
     for (name, from) in bindings() {
         writeln!(text, "  {name}: {{ type: string, secret: true, from: {{ {from} }} }}").unwrap();
@@ -149,14 +180,98 @@ fn good() -> String {
         .unwrap();
         names.push(name);
     }
-    let all: Vec<_> = names.iter().map(|name| format!("{{{{ params.{name} }}}}")).collect();
+    let texts = names.clone();
+    for index in 0..EACH {
+        let name = format!("binary_{index}");
+        writeln!(text, "  {name}: {{ type: string, contentEncoding: base64, secret: true, from: {{ file: {{ path: \"binary/{index}\" }} }} }}").unwrap();
+        names.push(name);
+    }
+    let all: Vec<_> = texts.iter().map(|name| format!("{{{{ params.{name} }}}}")).collect();
     writeln!(text, "  all: {{ type: string, from: {{ template: {} }} }}", json!(all.join("|")))
         .unwrap();
     text += "  escaped: { type: string, from: { template: \"{{ params.all | urlencode }}\" } }\n";
-    writeln!(text, "steps:\n  - name: go\n    params: [n, note, {}]", names.join(", ")).unwrap();
+    writeln!(text, "steps:\n  - name: go\n    params: [n, note, o, {}]", names.join(", ")).unwrap();
     text += "    run: [sh, ./leak.sh]\n    env: { ALL: \"{{ params.all }}\", ESCAPED: \"{{ params.escaped }}\" }\n";
-    text += "    files: { all.txt: { template: \"{{ params.all }}\" }, all.json: { template: \"{{ params.all | json }}\" } }\n";
+    text += "    files: { binary: { template: \"{{ params.binary_0 }}\" }, all.txt: { template: \"{{ params.all }}\" }, all.json: { template: \"{{ params.all | json }}\" } }\n";
     text
+}
+
+/// What may not be written, each with a secret in it: a problem each, and none
+/// may be quoted.
+pub(super) fn refused(config: &Config, planted: &Planted) {
+    let secrets: Vec<_> =
+        planted.of("literal").iter().map(|secret| json!(secret.text()).to_string()).collect();
+    let [a, b, c, d, e, f, g, h, i, j, k] = secrets.as_slice() else { panic!() };
+    config.write(
+        "pipelines/literal.yaml",
+        format!(
+            r#"name: literal
+parameters:
+  p0: {{ type: string, secret: true, default: {a} }}
+  p1: {{ type: string, secret: true, {e}: x }}
+  p2: {{ type: string, secret: true, format: {f} }}
+  n: {{ type: integer, default: {a} }}
+  t: {{ type: string, from: {{ template: {b} }} }}
+  q: {{ type: string, from: {{ vault: {{ mount: {c}, path: {d}, field: x }} }} }}
+  r: {{ type: string, from: {{ file: {{ path: {e} }} }} }}
+  s: {{ type: string, from: {{ sql: {{ query: {f} }} }} }}
+presets: {{ one: {{ p0: {g} }}, {h}: {{}} }}
+rules: [{{ assert: {i}, message: no }}]
+steps: [{{ name: {j}, run: [echo] }}, {{ name: go, {k}: x, when: {a} }}]
+"#
+        ),
+    );
+    let torn = format!("name: torn\nparameters: {{ p: {{ default: {a}\n  x {b}: ]\n");
+    config.write("pipelines/torn.yaml", torn);
+    let layer = format!(
+        "values: {{ p0: {a}, n: {b} }}\npipelines: {{ literal: {{ values: {{ p1: {c} }} }}, {d}: {{}} }}\n"
+    );
+    config.write("global.yaml", &layer);
+    config.write("environments/dev.yaml", &layer);
+    config.write("policies/literal.cedar", format!("permit (principal == {a}, action, resource);"));
+    let settings = format!(
+        r#"  bad: {{ vault: {{ address: {a}, mounts: {{ secret: {b} }}, auth: {{ token: {c} }} }}, grants: [{{ pipelines: [{d}] }}] }}
+  worse: {{ sql: {{ url: {e} }}, grants: [] }}
+  worst: {{ vault: {{ address: "https://user:{f}@host", mounts: {{ x: kv-v2 }}, auth: {{ token: {{ file: [{g}] }} }} }}, grants: [{{ pipelines: ["*"] }}] }}
+  {h}: x
+"#,
+        f = planted.of("literal")[0].text(),
+    );
+    let path = config.path.join("paramd.yaml");
+    let whole = std::fs::read_to_string(&path).unwrap() + &settings;
+    std::fs::write(path, whole).unwrap();
+}
+
+/// Literals of secrets in what is sound otherwise: these problems are found only
+/// where there is no other.
+pub(super) fn literal(config: &Config, planted: &Planted) {
+    let secrets: Vec<_> =
+        planted.of("literal").iter().map(|secret| json!(secret.text()).to_string()).collect();
+    let [a, b, c, d, e, f, g, h, i, j, k] = secrets.as_slice() else { panic!() };
+    config.write(
+        "pipelines/literal.yaml",
+        format!(
+            r#"name: literal
+parameters:
+  p0: {{ type: string, secret: true, default: {a} }}
+  p1: {{ type: string, secret: true, enum: [{b}, {c}] }}
+  p2: {{ type: string, secret: true, const: {d} }}
+  p3: {{ type: string, secret: true, examples: [{e}, {f}] }}
+  p4: {{ type: [string, "null"], secret: true, default: null }}
+  n: {{ type: integer, default: 1 }}
+  w: {{ type: string, default: x, pattern: "^x$" }}
+presets: {{ one: {{ p4: {g}, n: {k} }} }}
+steps: [{{ name: go, params: [n], run: [echo] }}]
+"#
+        ),
+    );
+    let layer = |secret: &str| {
+        format!(
+            "values: {{ p4: {secret}, w: {j} }}\npipelines: {{ literal: {{ values: {{ p3: {i} }} }} }}\n"
+        )
+    };
+    config.write("global.yaml", layer(h));
+    config.write("environments/dev.yaml", layer(k));
 }
 
 /// A pipeline that none of the secrets fits: wrong types, broken patterns.
@@ -171,5 +286,6 @@ fn broken() -> String {
         };
         writeln!(text, "  {name}: {{ type: {kind}, secret: true, from: {{ {from} }} }}").unwrap();
     }
+    text += "  latin: { type: string, secret: true, from: { file: { path: latin } } }\n";
     text
 }
