@@ -5,3 +5,4 @@ mod executor;
 mod process;
 mod secrecy;
 mod store;
+mod vault;
