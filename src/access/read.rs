@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::str::FromStr as _;
 
 use cedar_policy::{
-    Policy, PolicyId, PolicySet, ValidationError, ValidationMode, ValidationWarning,
+    Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, ValidationWarning,
 };
 use miette::Diagnostic;
 
@@ -171,19 +171,39 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A `permit` that never applies gives too little; a `forbid` that never
+    /// applies protects nothing, and whoever wrote it thinks that it does.
     fn warning(&self, warning: &ValidationWarning) -> Problem {
-        let message = match warning {
-            ValidationWarning::ImpossiblePolicy(_)
-            | ValidationWarning::InvalidActionApplication(_) => "this policy can never apply",
-            _ => "this text can be mistaken for another",
+        let impossible = matches!(
+            warning,
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+        );
+        let policy = self.set.policy(warning.policy_id());
+        let forbids = policy.is_some_and(|policy| policy.effect() == Effect::Forbid);
+        let (severity, code, message, help) = match (impossible, forbids) {
+            (true, true) => (
+                Severity::Error,
+                "policy_invalid",
+                "this `forbid` can never apply, so it protects nothing",
+                Some("which action is asked of what is in docs/access.md".to_owned()),
+            ),
+            (true, false) => {
+                (Severity::Warning, "policy_doubtful", "this policy can never apply", None)
+            }
+            (false, _) => (
+                Severity::Warning,
+                "policy_doubtful",
+                "this text can be mistaken for another",
+                None,
+            ),
         };
         let at = self.at(warning.policy_id().as_ref(), warning);
         Problem {
-            severity: Severity::Warning,
-            code: "policy_doubtful",
+            severity,
+            code,
             message: message.to_owned(),
             place: at.map(|(file, span)| place(file, span)),
-            help: None,
+            help,
             sensitive: false,
         }
     }

@@ -12,7 +12,7 @@ use crate::access::{Action, Permit, Request, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, NameError, PipelineName, PresetName, RunId, RunKey};
 use crate::resolve::record::Record;
-use crate::store::{StoreError, StoredRun};
+use crate::store::{NewRun, StoreError, StoredRun};
 
 /// A run's name, well formed; attempt 0 is the newest.
 #[derive(Debug, Clone)]
@@ -100,15 +100,18 @@ impl InForce {
 }
 
 impl Engine {
-    /// Whether fingerprints may be shown to the caller.
+    /// Whether fingerprints, of this run where one is concerned, may be shown to the
+    /// caller.
     pub(super) fn may_see_fingerprints(
         &self,
         caller: &Caller,
         resource: Resource<'_>,
-        environment: Option<&EnvironmentName>,
+        run: Option<&NewRun>,
     ) -> bool {
+        let (environment, preset) = (run.map(|run| &run.environment), run.map(|run| &run.preset));
+        let preset = preset.and_then(Option::as_ref);
         let in_force = self.in_force();
-        in_force.decide(caller, Action::Fingerprints, resource, environment, None).is_ok()
+        in_force.decide(caller, Action::Fingerprints, resource, environment, preset).is_ok()
     }
 
     /// The run of a request, if the caller may do this with it.

@@ -80,7 +80,7 @@ impl Engine {
             run_id: frozen.key.run_id.as_str(),
             step: step.name.as_str(),
         };
-        let fingerprints = self.may_see_fingerprints(caller, resource, Some(&frozen.environment));
+        let fingerprints = self.may_see_fingerprints(caller, resource, Some(frozen));
         if fingerprints {
             let mut event = self.event(caller, audit::Action::Fingerprints);
             name_run(&mut event, run, Some(step.name.as_str()));

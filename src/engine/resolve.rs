@@ -342,7 +342,7 @@ impl Engine {
         let frozen = &run.run.frozen;
         let resource =
             Resource::Run { pipeline: &frozen.key.pipeline, run_id: frozen.key.run_id.as_str() };
-        let fingerprints = self.may_see_fingerprints(caller, resource, Some(&frozen.environment));
+        let fingerprints = self.may_see_fingerprints(caller, resource, Some(frozen));
         if fingerprints {
             let mut event = self.event(caller, audit::Action::Fingerprints);
             name_run(&mut event, run, None);

@@ -67,6 +67,21 @@ fn an_attribute_that_not_all_resources_have_is_found() {
     );
 }
 
+/// What is asked of a whole run or step can't be kept back parameter by parameter:
+/// a `forbid` that looks as if it did would protect nothing.
+#[test]
+fn only_a_reveal_is_asked_of_a_parameter() {
+    for action in ["read", "fingerprints"] {
+        let text = format!(
+            r#"forbid (principal, action == Paramd::Action::"{action}", resource in Paramd::Parameter::"train/pw");"#
+        );
+        let (set, problems) = read(&[ALL, &text]);
+        let problem = problems.list.first().expect("a problem");
+        assert_eq!((problem.code, problem.severity), ("policy_invalid", Severity::Error));
+        assert!(set.is_empty());
+    }
+}
+
 #[test]
 fn an_optional_word_of_the_context_must_be_asked_for() {
     check_problem(

@@ -1,6 +1,7 @@
 //! What who may only trigger and read runs learns of secrets: nothing.
 
-use paramd::proto::v1::GetRunRequest;
+use paramd::proto::v1::resolved_parameter::Content;
+use paramd::proto::v1::{GetRunRequest, ResolveRunResponse};
 use prost::Message;
 
 use crate::support::client::{resolve, run};
@@ -77,4 +78,38 @@ async fn why_a_secret_does_not_fit_is_not_told() {
         }
         daemon.stop();
     }
+}
+
+fn has_fingerprints(answer: &ResolveRunResponse) -> bool {
+    let parameters = &answer.snapshot.as_ref().unwrap().parameters;
+    parameters.iter().any(|one| match &one.content {
+        Some(Content::Redacted(secret)) => !secret.fingerprint.is_empty(),
+        _ => false,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preset_of_a_run_counts_for_its_fingerprints_too() {
+    let pipeline = "name: small
+parameters:
+  n: { type: integer, default: 1 }
+  hidden: { type: string, secret: true, from: { file: { path: hidden } } }
+presets: { quick: { n: 2 } }
+steps: [{ name: go, params: [n, hidden], run: [echo] }]
+";
+    let config = Config::new(SOURCE, "small", pipeline);
+    config.write_secret("files/hidden", "a-secret-of-a-file");
+    config.write(
+        "policies/own.cedar",
+        "forbid (principal, action == Paramd::Action::\"fingerprints\", resource)
+         when { context has preset && context.preset == \"quick\" };\n",
+    );
+    let daemon = Launch::plain(&config.path, config.around()).start().await;
+    let client = daemon.client().await;
+    assert!(has_fingerprints(&client.resolve(resolve("small", "a")).await.unwrap()));
+    let quick = resolve("small", "b").with(|request| request.preset = Some("quick".into()));
+    assert!(!has_fingerprints(&client.resolve(quick).await.unwrap()));
+    let context = client.context(&run("small", "b"), "go").await.unwrap().context.unwrap();
+    assert!(context.secrets.values().all(|secret| secret.fingerprint.is_empty()));
+    daemon.stop();
 }
