@@ -36,11 +36,18 @@ pub(super) fn words(format: &str) -> &'static str {
     }
 }
 
+/// What one pattern may take once it is compiled, and again while it runs: a
+/// pipeline may have a thousand, and counted repetition multiplies. It's also
+/// what bounds the time, which is this times the length of the text.
+const PATTERN_BYTES: usize = 256 << 10;
+
 /// A validator that asserts formats and runs patterns in linear time.
 pub(super) fn options() -> ValidationOptions<'static> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex())
+        .with_pattern_options(
+            PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES),
+        )
         .should_validate_formats(true)
         .should_ignore_unknown_formats(false)
         .with_format("decimal", is_decimal)
@@ -83,4 +90,26 @@ fn has_alternatives(pattern: &str) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_compiles_to_much_is_refused() {
+        for pattern in [
+            "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+            r"^\w+$",
+            r"^\d{4}-\d{2}-\d{2}$",
+            "^s3://[a-z0-9.-]{3,63}/.+$",
+            "^[A-Za-z0-9+/]{0,1000}={0,2}$",
+            "^(dev|staging|prod)$",
+        ] {
+            assert!(is_pattern(pattern), "{pattern}");
+        }
+        for pattern in ["^(a{900}){100}$", "^((a{0,99}){0,99}){0,99}$", r"^\pL{1000}$"] {
+            assert!(!is_pattern(pattern), "{pattern}");
+        }
+    }
 }

@@ -93,7 +93,8 @@ fn pattern(node: &Node) -> Result<Json, Refused> {
         code: "invalid_pattern",
         message: "the pattern can't be used".to_owned(),
         help: Some(
-            "patterns run in linear time: no look-around, no back-references; at most 1,000 bytes"
+            "patterns run in linear time: no look-around, no back-references; at most 1,000 \
+             bytes, and 256 KiB once counted repetitions are multiplied out"
                 .to_owned(),
         ),
     })
