@@ -3,6 +3,8 @@
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="$root/target/test-tools"
+# What cargo builds goes where the README looks for it.
+export CARGO_TARGET_DIR="$root/target"
 cd "$root"
 
 say() { printf '\n==> %s\n' "$*"; }
@@ -12,10 +14,11 @@ die() {
     exit 1
 }
 
-# need_rust: cargo has to be there; the toolchain is the user's own.
+# need_rust: cargo and Python have to be there; the toolchain is the user's own.
 need_rust() {
     command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs"
-    command -v python3 >/dev/null || die "python3 is missing: install Python 3.11 or newer"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        die "Python 3.11 or newer is missing: on Debian, apt-get install python3"
 }
 
 # need_compiler: some crates build C code.
@@ -44,7 +47,8 @@ need_components() {
 # need_python_tools: the packages of requirements.txt in a virtual environment.
 need_python_tools() {
     local wanted="$root/scripts/requirements.txt" venv="$tools/venv"
-    if cmp -s "$wanted" "$venv/installed.txt"; then
+    # An environment of a Python that has gone since doesn't run.
+    if cmp -s "$wanted" "$venv/installed.txt" && "$venv/bin/python" -c 'import grpc' 2>/dev/null; then
         return
     fi
     say "installing into $venv: $(grep -v '^#' "$wanted" | tr '\n' ' ')"

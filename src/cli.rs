@@ -35,7 +35,7 @@ mod usage;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use client::Endpoint;
 pub use environment::Environment;
@@ -49,7 +49,6 @@ pub use printer::hide_panic_payloads;
 #[command(
     name = "paramd",
     version,
-    max_term_width = 100,
     subcommand_required = true,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -146,7 +145,9 @@ impl App {
 /// Runs the command that `arguments` (the program's name first) say, and tells
 /// the exit status.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let command = Cli::command().term_width(usize::from(Printer.width()).min(100));
+    let parsed = command.try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage::tell(&error).into(),
     };
@@ -200,8 +201,6 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

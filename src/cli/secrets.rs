@@ -106,7 +106,11 @@ fn limited(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
 }
 
 fn unreadable(name: &str, what: &str, kind: std::io::ErrorKind) -> CliError {
-    CliError::new(Exit::Usage, format!("the {what} for the secret `{name}` can't be read: {kind}"))
+    let why = match kind {
+        std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
+        kind => kind.to_string(),
+    };
+    CliError::new(Exit::Usage, format!("the {what} for the secret `{name}` can't be read: {why}"))
 }
 
 #[cfg(test)]

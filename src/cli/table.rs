@@ -66,10 +66,19 @@ impl Sheet {
         let natural = self.longest(length);
         let gaps = natural.len().saturating_sub(1) * GAP + 1;
         let room = self.width.saturating_sub(gaps);
-        let words = self.longest(|line| line.split(' ').map(length).max().unwrap_or(0));
-        let parts = self.longest(|line| parts(line).map(length).max().unwrap_or(0));
         let fits = |least: &Vec<usize>| least.iter().sum::<usize>() <= room;
-        let least = [words, parts].into_iter().find(fits).unwrap_or(vec![1; natural.len()]);
+        let mut least = [&[][..], &COARSE, &FINE]
+            .map(|joints| {
+                self.longest(|line| {
+                    line.split(' ')
+                        .flat_map(|word| parts(word, joints))
+                        .map(length)
+                        .max()
+                        .unwrap_or(0)
+                })
+            })
+            .into_iter();
+        let least = least.find(fits).unwrap_or(vec![1; natural.len()]);
         // As wide as fits, the same for all that could be wider.
         let at = |level: usize| {
             let one = |(least, natural): (&usize, &usize)| level.min(*natural).max(*least);
@@ -95,9 +104,14 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The words of a line in parts: `a/b_c` is `a/`, `b_`, `c`.
-fn parts(line: &str) -> impl Iterator<Item = &str> {
-    line.split(' ').flat_map(|word| word.split_inclusive(['/', '_', '-', '.', ':', ',']))
+/// Where a long word breaks, and where one that is still too long does.
+const COARSE: [char; 2] = ['/', ','];
+const FINE: [char; 6] = ['/', ',', '_', '-', '.', ':'];
+
+/// A word in parts that end with a joint: `a/b_c` is `a/` and `b_c`, or finer
+/// `a/`, `b_`, `c`.
+fn parts<'a>(word: &'a str, joints: &[char]) -> impl Iterator<Item = &'a str> {
+    word.split_inclusive(joints)
 }
 
 /// The lines, broken so that none is longer than `width`.
@@ -115,7 +129,7 @@ fn wrapped(lines: &[String], width: usize) -> String {
             if length(word) <= width {
                 open.push_str(word);
             } else {
-                parts(word).for_each(|part| add(part, width, &mut open, &mut text));
+                parts(word, &COARSE).for_each(|part| add(part, width, &mut open, &mut text));
             }
         }
         text.push(open);
@@ -123,10 +137,15 @@ fn wrapped(lines: &[String], width: usize) -> String {
     text.join("\n")
 }
 
-/// Adds a part of a word that is too long for a line, itself cut if it must be.
+/// Adds a part of a word that is too long for a line: whole, in finer parts, or
+/// cut.
 fn add(part: &str, width: usize, open: &mut String, text: &mut Vec<String>) {
     if length(open) + length(part) > width && !open.is_empty() {
         text.push(std::mem::take(open));
+    }
+    let finer: Vec<&str> = parts(part, &FINE).collect();
+    if length(part) > width && finer.len() > 1 {
+        return finer.into_iter().for_each(|part| add(part, width, open, text));
     }
     for letter in part.chars() {
         if length(open) == width {
@@ -159,7 +178,7 @@ mod tests {
             sheet.text(),
             "name           place\n\
              ────────────────────────────────────────\n\
-             learning_rate  pipelines/iris-training.\n               yaml:18 says so"
+             learning_rate  pipelines/\n               iris-training.yaml:18\n               says so"
         );
         let mut wide = Sheet::new(80, ["name", "place"]);
         wide.row(["learning_rate", "pipelines/iris-training.yaml:18"]);

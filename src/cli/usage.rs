@@ -24,13 +24,15 @@ fn translated(error: &clap::Error) -> CliError {
     let about = (error.kind() != ErrorKind::UnknownArgument)
         .then(|| context(error, ContextKind::InvalidArg))
         .flatten();
+    let prior = context(error, ContextKind::PriorArg);
     let message = match about {
-        Some(_) if about == context(error, ContextKind::PriorArg) => "an option is given twice",
+        Some(_) if about == prior => "an option is given twice",
         _ => message(error.kind()),
     };
-    let mut told = CliError::usage(match about {
-        Some(names) => format!("{message}: {names}"),
-        None => message.to_owned(),
+    let mut told = CliError::usage(match (about, prior) {
+        (Some(one), Some(other)) if one != other => format!("{message}: {one} and {other}"),
+        (Some(names), _) => format!("{message}: {names}"),
+        (None, _) => message.to_owned(),
     });
     let expected = error.source().and_then(|source| source.downcast_ref::<Expected>());
     if let Some(Expected(text)) = expected {
@@ -119,6 +121,8 @@ mod tests {
             (&["paramd", "runs", "show", "a/b", "--attempt", "0"], "an attempt is a number from 1"),
             (&["paramd", "context", "a/b", "s", "--instance", "-"], "an instance is a number from"),
             (&["paramd", "audit", "list", "--limit", "x"], "a limit is a number from 0"),
+            (&["paramd", "audit", "list", "--limit", "-1"], "a limit is a number from 0"),
+            (&["paramd", "reveal", "a/b", "s", "x", "--all"], "together: [NAME]... and --all"),
         ] {
             let error = crate::cli::Cli::try_parse_from(line).err().unwrap();
             let text = translated(&error).to_string();

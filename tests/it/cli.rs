@@ -3,6 +3,7 @@
 mod check;
 mod commands;
 mod flags;
+mod golden;
 mod run;
 
 use crate::support::config::Config;

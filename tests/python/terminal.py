@@ -1,4 +1,7 @@
-"""Runs a command on a terminal of 120 columns, and writes what it showed."""
+"""Runs a command on a terminal of COLUMNS columns, and writes what it showed.
+
+    terminal.py COLUMNS PROGRAM ARGUMENT...
+"""
 
 import fcntl
 import os
@@ -10,12 +13,13 @@ import termios
 
 def main() -> int:
     """The command's exit status."""
+    columns, *command = sys.argv[1:]
     shown = bytearray()
 
     child, handle = pty.fork()
     if child == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
-        os.execv(sys.argv[1], sys.argv[1:])
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, int(columns), 0, 0))
+        os.execv(command[0], command)
     while True:
         try:
             data = os.read(handle, 65536)

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long)]
     newest_first: bool,
     /// The most events to print; 0: all.
-    #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
+    #[arg(long, value_name = "N", default_value = "100", allow_negative_numbers = true, value_parser = limit)]
     limit: usize,
     /// Goes on where an earlier answer ended.
     #[arg(long, value_name = "TOKEN")]
@@ -90,23 +90,37 @@ fn timestamp(text: &str) -> Result<prost_types::Timestamp, Expected> {
 pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
     let daemon = app.connect().await?;
     let wanted = if args.limit == 0 { usize::MAX } else { args.limit };
-    let mut request = request(args);
-    let mut events = Vec::new();
-    loop {
-        request.page_size = i32::try_from(PAGE.min(wanted - events.len())).unwrap_or(0);
-        let page = send(request.clone(), |request| {
+    let (events, next) = pages(request(args), wanted, |request| {
+        send(request, |request| {
             let mut client = daemon.audit();
             async move { client.list_events(request).await }
         })
-        .await?;
+    })
+    .await?;
+    print(app, &events, &next);
+    Ok(Exit::Success)
+}
+
+/// Asks for page after page, empty ones too: only a missing token is the end.
+/// Also answers the token to go on with.
+async fn pages<F>(
+    mut request: v1::ListEventsRequest,
+    wanted: usize,
+    ask: impl Fn(v1::ListEventsRequest) -> F,
+) -> Result<(Vec<v1::Event>, String), CliError>
+where
+    F: Future<Output = Result<v1::ListEventsResponse, CliError>>,
+{
+    let mut events = Vec::new();
+    loop {
+        request.page_size = i32::try_from(PAGE.min(wanted - events.len())).unwrap_or(0);
+        let page = ask(request.clone()).await?;
         events.extend(page.events);
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() || events.len() >= wanted {
-            break;
+            return Ok((events, request.page_token));
         }
     }
-    print(app, &events, &request.page_token);
-    Ok(Exit::Success)
 }
 
 fn request(args: &Args) -> v1::ListEventsRequest {
@@ -302,6 +316,26 @@ mod tests {
         assert!(action("unspecified").is_err() && outcome("hunter2").is_err());
         assert_eq!(timestamp("1970-01-01T01:00:00+01:00").unwrap().seconds, 0);
         assert!(timestamp("yesterday").is_err());
+    }
+
+    /// The pages of a log: one event, an empty page, two events.
+    async fn page(request: v1::ListEventsRequest) -> Result<v1::ListEventsResponse, CliError> {
+        let (count, next) = match request.page_token.as_str() {
+            "" => (1, "b"),
+            "b" => (0, "c"),
+            _ => (2, ""),
+        };
+        assert!(request.page_size > 0);
+        let events = vec![v1::Event::default(); count.min(request.page_size as usize)];
+        Ok(v1::ListEventsResponse { events, next_page_token: next.into() })
+    }
+
+    #[tokio::test]
+    async fn an_empty_page_is_not_the_last() {
+        let all = pages(v1::ListEventsRequest::default(), usize::MAX, page).await.unwrap();
+        assert_eq!((all.0.len(), all.1.as_str()), (3, ""));
+        let one = pages(v1::ListEventsRequest::default(), 1, page).await.unwrap();
+        assert_eq!((one.0.len(), one.1.as_str()), (1, "b"), "the token goes on");
     }
 
     #[test]

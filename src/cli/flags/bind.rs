@@ -34,7 +34,11 @@ pub(crate) fn bind(pipeline: &str, schema: &str, arguments: &Arguments) -> Resul
     let mut binder = Binder {
         pipeline,
         names: names(&declared),
-        secrets: declared.iter().filter(|one| one.secret).map(|one| one.name.as_str()).collect(),
+        secrets: declared
+            .iter()
+            .filter(|one| one.secret)
+            .map(|one| (one.name.as_str(), one.bindable))
+            .collect(),
         seen: BTreeSet::new(),
         errors: Vec::new(),
         bound: Bound::default(),
@@ -70,7 +74,8 @@ fn spelt(name: impl AsRef<str>) -> String {
 struct Binder<'a> {
     pipeline: &'a str,
     names: BTreeMap<String, (&'a str, &'a str)>,
-    secrets: BTreeSet<&'a str>,
+    /// Whether a run may bind each of them.
+    secrets: BTreeMap<&'a str, bool>,
     seen: BTreeSet<&'a str>,
     errors: Vec<CliError>,
     bound: Bound,
@@ -81,14 +86,8 @@ impl Binder<'_> {
         let Some(&(given, parameter)) = self.names.get(&spelt(&flag.name)) else {
             return self.unknown(&flag.name);
         };
-        if self.secrets.contains(parameter) {
-            let error = CliError::usage(format!(
-                "`{parameter}` is a secret: its value can't be an argument"
-            ));
-            let help = format!(
-                "--secret {parameter}=file:FILE, {parameter}=env:VARIABLE or {parameter}=-"
-            );
-            return self.errors.push(error.with_help(help));
+        if let Some(bindable) = self.secrets.get(parameter) {
+            return self.errors.push(secret_argument(parameter, *bindable));
         }
         match &flag.value {
             None => self
@@ -104,7 +103,7 @@ impl Binder<'_> {
     fn secret(&mut self, name: &str) {
         match self.names.get(&spelt(name)) {
             None => self.unknown(name),
-            Some((_, parameter)) if !self.secrets.contains(parameter) => {
+            Some((_, parameter)) if !self.secrets.contains_key(parameter) => {
                 let error = CliError::usage(format!("`{parameter}` isn't a secret"));
                 self.errors.push(error.with_help(given_by(parameter, "VALUE")));
             }
@@ -124,7 +123,8 @@ impl Binder<'_> {
                 format!("a flag isn't a parameter of {pipeline}, and its name can't be one");
             return self.errors.push(self.listed(CliError::usage(message)));
         }
-        let own = tokens::OWN.map(spelt);
+        let own = tokens::OWN.into_iter().filter(|own| !["help", "param", "secret"].contains(own));
+        let own: Vec<String> = own.map(spelt).collect();
         let all = self.names.keys().chain(&own).map(String::as_str);
         let near = nearest(&spelt(name), all).map(|near| match self.names.get(near) {
             Some((given, _)) => format!("; did you mean `{given}`?"),
@@ -146,6 +146,16 @@ impl Binder<'_> {
             }
         }
     }
+}
+
+/// A secret was given as a flag.
+fn secret_argument(parameter: &str, bindable: bool) -> CliError {
+    if !bindable {
+        return CliError::usage(format!("`{parameter}` is a secret that no run can bind"));
+    }
+    CliError::usage(format!("`{parameter}` is a secret: its value can't be an argument")).with_help(
+        format!("--secret {parameter}=file:FILE, {parameter}=env:VARIABLE or {parameter}=-"),
+    )
 }
 
 /// The environment to resolve in: the one given, or the only one there is.

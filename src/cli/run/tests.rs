@@ -85,6 +85,28 @@ async fn the_first_failure_gives_its_status_and_stops_what_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn independent_steps_run_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(&[("AT", folder.path().to_str().unwrap())]);
+    // Each ends only once the other has begun.
+    let meet = |own: &str, other: &str| {
+        format!("touch \"$AT/{own}\"; until [ -e \"$AT/{other}\" ]; do sleep 0.01; done")
+    };
+    let steps = vec![shell("a", &[], &meet("a", "b")), shell("b", &[], &meet("b", "a"))];
+    let ending = tokio::time::timeout(Duration::from_secs(60), execute(&shared, steps)).await;
+    assert!(matches!(ending, Ok(Ending::Succeeded)), "{}", shared.output.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_a_signal_ended_is_128_and_the_signal() {
+    let shared = shared(&[]);
+    let ending = execute(&shared, vec![shell("a", &[], "kill -KILL $$")]).await;
+    assert!(matches!(ending, Ending::Failed(Exit::Step(137))), "{ending:?}");
+    let text = shared.output.text();
+    assert!(text.contains("a was ended by signal 9"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_not_there_is_127() {
     let shared = shared(&[]);
     let steps = vec![step("a", &[], job("a", "/nowhere/program", &[]))];

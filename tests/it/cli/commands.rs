@@ -47,6 +47,32 @@ async fn everything_that_prints_data_prints_json() {
     paramd(["runs", "show", "shell/a", "--output", "json"]).at(at).ok().json();
     paramd(["complete", "shell/a", "failed", "--output", "json"]).at(at).ok().json();
     paramd(["audit", "verify", "--output", "json"]).at(at).ok().json();
+    paramd(["audit", "list", "--output", "json"]).at(at).ok().json();
+    let config = stage.config.path.to_str().unwrap();
+    paramd(["check", config, "--output", "json"]).ok().json();
+    let new = stage.config.around().join("new");
+    let words = ["init", new.to_str().unwrap(), "--output", "json"];
+    assert!(paramd(words).ok().json()["written"].is_array());
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reveal_names_what_it_refuses_and_repeats_no_word_that_is_no_name() {
+    let stage = stage().await;
+    paramd(["resolve", "shell", "--run-id", "a"]).at(&stage.daemon).ok();
+    let words =
+        ["reveal", "shell/a", "first", "header", "env.NOTHING", "Hunter2!", "--output", "json"];
+    let ended = paramd(words).at(&stage.daemon).ended();
+    assert_eq!(ended.status, Some(4), "{ended:#?}");
+    ended.says(&["env.NOTHING: ", "names[2]: "]).hides(&["Hunter2", "names[1]", TOKEN]);
+    let ended = paramd(["reveal", "shell/a", "first", "--all"]).at(&stage.daemon).ended();
+    assert_eq!(ended.status, Some(2), "{ended:#?}");
+    ended.says(&["--output json"]);
+    let all = paramd(["reveal", "shell/a", "first", "--all", "--output", "json"]);
+    let all = all.at(&stage.daemon).ok().json();
+    let names: Vec<_> =
+        all["secrets"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["env.HEADER", "files.token.txt", "header", "token"]);
     stage.daemon.stop();
 }
 
@@ -56,6 +82,7 @@ async fn reveal_refuses_a_terminal() {
     paramd(["resolve", "shell", "--run-id", "a"]).at(&stage.daemon).ok();
     let output = Command::new(python())
         .arg(root().join("tests/python/terminal.py"))
+        .arg("80")
         .arg(env!("CARGO_BIN_EXE_paramd"))
         .args(["reveal", "shell/a", "first", "header"])
         .env("PARAMD_ENDPOINT", stage.daemon.endpoint())

