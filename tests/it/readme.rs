@@ -8,6 +8,8 @@ use std::process::Command;
 use regex::Regex;
 
 use crate::example::example;
+use crate::support::command::paramd;
+use crate::support::config::Config;
 use crate::support::daemon::Launch;
 use crate::support::{python, root};
 
@@ -145,6 +147,41 @@ fn links_lead_somewhere() {
         }
     }
     assert!(count > 20, "only {count} links were found");
+}
+
+/// The blocks of YAML on a page.
+fn yaml(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[test]
+fn the_pages_definitions_and_sources_are_good() {
+    let (definitions, all) = (yaml("docs/definitions.md"), yaml("docs/sources.md"));
+    // The first shows a grant alone; the others a source and who asks it.
+    let (mut sources, mut parameters) = (String::new(), String::new());
+    for block in &all[1..] {
+        let (source, parameter) = block.split_once("# in a definition\n").unwrap();
+        sources += &indented(source);
+        parameters += &indented(parameter);
+    }
+    let asking = format!(
+        "name: churn-training\nparameters:\n  dataset: {{ type: string, default: churn }}\n{parameters}"
+    );
+    for pipeline in [&definitions[0], &asking] {
+        let config = Config::new(&sources, "churn-training", pipeline);
+        config.write("environments/prod.yaml", "{}\n");
+        if pipeline == &definitions[0] {
+            config.write("environments/prod.yaml", &definitions[1]);
+        }
+        std::fs::create_dir(config.path.join("models")).unwrap();
+        paramd(["check", config.path.to_str().unwrap()]).ok();
+    }
 }
 
 /// The headings of a page as links name them.
