@@ -197,7 +197,8 @@ fn good() -> String {
 }
 
 /// What may not be written, each with a secret in it: a problem each, and none
-/// may be quoted.
+/// may be quoted. Conditions, queries and policies are code: their lines are shown
+/// as they stand, with a mark under what is wrong.
 pub(super) fn refused(config: &Config, planted: &Planted) {
     let secrets: Vec<_> =
         planted.of("literal").iter().map(|secret| json!(secret.text()).to_string()).collect();
@@ -214,10 +215,9 @@ parameters:
   t: {{ type: string, from: {{ template: {b} }} }}
   q: {{ type: string, from: {{ vault: {{ mount: {c}, path: {d}, field: x }} }} }}
   r: {{ type: string, from: {{ file: {{ path: {e} }} }} }}
-  s: {{ type: string, from: {{ sql: {{ query: {f} }} }} }}
+  s: {{ type: string, secret: true, enum: [{i}] }}
 presets: {{ one: {{ p0: {g} }}, {h}: {{}} }}
-rules: [{{ assert: {i}, message: no }}]
-steps: [{{ name: {j}, run: [echo] }}, {{ name: go, {k}: x, when: {a} }}]
+steps: [{{ name: {j}, run: [echo] }}, {{ name: go, {k}: x }}]
 "#
         ),
     );
@@ -228,7 +228,6 @@ steps: [{{ name: {j}, run: [echo] }}, {{ name: go, {k}: x, when: {a} }}]
     );
     config.write("global.yaml", &layer);
     config.write("environments/dev.yaml", &layer);
-    config.write("policies/literal.cedar", format!("permit (principal == {a}, action, resource);"));
     let settings = format!(
         r#"  bad: {{ vault: {{ address: {a}, mounts: {{ secret: {b} }}, auth: {{ token: {c} }} }}, grants: [{{ pipelines: [{d}] }}] }}
   worse: {{ sql: {{ url: {e} }}, grants: [] }}
