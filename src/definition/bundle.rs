@@ -43,6 +43,8 @@ pub struct Unread {
     pub pipelines: bool,
     /// All of `global.yaml`.
     pub global: bool,
+    /// All environments, though there are files of some.
+    pub environments: bool,
 }
 
 /// A file of policies.
@@ -84,6 +86,7 @@ pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems)
     }
     let sha256 = reader.hash.finish();
     unread.pipelines |= found.misnamed;
+    unread.environments = bundle.environments.is_empty() && !found.no_environment;
     let settings = settings.unwrap_or_else(|| settings::defaults(directory));
     if !unread.settings {
         check_lifetimes(&bundle.pipelines, &settings, problems);

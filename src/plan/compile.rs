@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::environment::plan_for;
-use super::layers::{Bound, checked_literal, collect};
+use super::environment::{plan_for, standbys};
+use super::layers::{checked_literal, collect};
 use super::secrecy::{self, Secrecy};
 use super::steps::compile_steps;
 use super::tally::Tally;
-use super::text::{Types, compiled, shown};
+use super::text::{Types, compiled};
 use super::winners::Winners;
 use super::{Common, Declared, Interface, InterfaceParameter, PlannedPipeline, PlannedRule, Plans};
 use crate::definition::{Bindable, Bundle, Declaration, PipelineDefinition, Preset};
@@ -116,6 +116,7 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
         environments: bundle.environments.keys().cloned().collect(),
     };
     refuse_unknown_names(bundle, problems);
+    warn_of_no_environment(bundle, problems);
     for definition in bundle.pipelines.values() {
         let mut input = Input::new(bundle, definition, files);
         let pipeline = compile_pipeline(&mut input);
@@ -160,6 +161,16 @@ fn refuse_unknown_names(bundle: &Bundle, problems: &mut Problems) {
     }
 }
 
+fn warn_of_no_environment(bundle: &Bundle, problems: &mut Problems) {
+    let none = bundle.environments.is_empty() && !bundle.unread.environments;
+    if none && !bundle.pipelines.is_empty() {
+        let message = "there is no file in `environments/`, so that nothing can run";
+        problems
+            .warning_without_place("no_environment", message)
+            .help("an empty `environments/dev.yaml` makes one");
+    }
+}
+
 fn compile_pipeline(input: &mut Input<'_>) -> PlannedPipeline {
     let definition = input.definition;
     let bounds = collect(input);
@@ -183,11 +194,12 @@ fn compile_pipeline(input: &mut Input<'_>) -> PlannedPipeline {
         secret_origins: secrecy.origins(),
         run_texts: secrecy.run_texts(),
     });
+    let standbys = standbys(input);
     let plans = input
         .environments()
         .into_iter()
         .map(|environment| {
-            let plan = plan_for(input, &winners, &secrecy, &common, &environment);
+            let plan = plan_for(input, &winners, &secrecy, &common, &standbys, &environment);
             (environment, Arc::new(plan))
         })
         .collect();
@@ -325,9 +337,4 @@ fn rules(input: &mut Input<'_>, secrecy: &Secrecy) -> Vec<PlannedRule> {
         rules.push(PlannedRule { condition, message: rule.message.clone() });
     }
     rules
-}
-
-/// `file:line` of where a binding is written.
-pub(super) fn place_of(input: &Input<'_>, bound: &Bound) -> String {
-    shown(&bound.place, input.files)
 }

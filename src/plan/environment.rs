@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::address::{covers, grants_for};
-use super::compile::{Input, place_of};
+use super::compile::Input;
 use super::constant::addresses;
 use super::graph::find_cycle;
 use super::layers::Bound;
@@ -21,16 +21,34 @@ use crate::provenance::Layer;
 use crate::source::{Address, Ask};
 use crate::yaml::Place;
 
+/// The defaults that stand in for what a source doesn't have.
+pub(super) type Standbys = BTreeMap<ParameterName, Standby>;
+
+/// The defaults of parameters that ask something.
+pub(super) fn standbys(input: &Input<'_>) -> Standbys {
+    let declared = input.definition.parameters.values();
+    declared
+        .filter(|declaration| declaration.from.is_some())
+        .filter_map(|declaration| {
+            let default = declaration.default.as_ref()?;
+            let place = shown(&default.place, input.files);
+            let standby = Standby { value: default.value.clone(), place };
+            Some((declaration.name.value.clone(), standby))
+        })
+        .collect()
+}
+
 /// The plan of a pipeline for an environment.
 pub(super) fn plan_for(
     input: &mut Input<'_>,
     winners: &Winners<'_>,
     secrecy: &Secrecy,
     common: &Arc<Common>,
+    standbys: &Standbys,
     environment: &EnvironmentName,
 ) -> Plan {
     let definition = input.definition;
-    let mut here = Here { input, winners, secrecy, common, environment };
+    let mut here = Here { input, winners, secrecy, common, standbys, environment };
     let parameters: BTreeMap<ParameterName, PlannedParameter> = definition
         .parameters
         .values()
@@ -56,6 +74,7 @@ struct Here<'a, 'i> {
     winners: &'a Winners<'a>,
     secrecy: &'a Secrecy,
     common: &'a Common,
+    standbys: &'a Standbys,
     environment: &'a EnvironmentName,
 }
 
@@ -84,21 +103,17 @@ impl Here<'_, '_> {
                 binding: bound.binding.clone(),
                 grants: self.grants(bound),
                 locked: bound.locked,
-                place: place_of(self.input, bound),
+                place: bound.shown.clone(),
             })
             .collect();
-        let standby = declaration.default.as_ref().filter(|_| declaration.from.is_some());
-        let standby = standby.map(|default| Standby {
-            value: default.value.clone(),
-            place: shown(&default.place, self.input.files),
-        });
+        let standby = self.standbys.get(&declaration.name.value).cloned();
         PlannedParameter { bindings, standby, lock }
     }
 
     /// The layer that locks the parameter; what binds it above is refused.
     fn lock(&mut self, mine: &[&Bound]) -> Option<Layer> {
         let locking = mine.iter().find(|bound| bound.locked)?;
-        let place = place_of(self.input, locking);
+        let place = &locking.shown;
         for above in mine.iter().filter(|bound| bound.layer > locking.layer) {
             let before = format!("`{}` is locked by a lower layer, at {place},", above.parameter);
             let help = "remove this binding, or the lock";
@@ -119,7 +134,7 @@ impl Here<'_, '_> {
                 }
                 let locking = self.winners.here(known, self.environment);
                 let Some(locking) = locking.iter().find(|bound| bound.locked) else { continue };
-                let at = place_of(self.input, locking);
+                let at = &locking.shown;
                 self.input
                     .problems
                     .error(

@@ -21,16 +21,19 @@ fn walk<N: Ord + Clone>(
     done: &mut BTreeSet<N>,
 ) -> Option<Vec<N>> {
     let mut path: Vec<(N, Vec<N>)> = Vec::new();
+    let mut on_path = BTreeSet::new();
     let mut enter = Some(start.clone());
     loop {
         if let Some(node) = enter.take() {
-            if let Some(at) = path.iter().position(|(seen, _)| *seen == node) {
+            if on_path.contains(&node) {
+                let at = path.iter().position(|(seen, _)| *seen == node)?;
                 let mut cycle: Vec<N> = path.drain(at..).map(|(seen, _)| seen).collect();
                 cycle.push(node);
                 return Some(cycle);
             }
             if !done.contains(&node) {
                 let next = edges.get(&node).into_iter().flatten().rev().cloned().collect();
+                on_path.insert(node.clone());
                 path.push((node, next));
             }
         }
@@ -38,6 +41,7 @@ fn walk<N: Ord + Clone>(
         match next.pop() {
             Some(following) => enter = Some(following),
             None => {
+                on_path.remove(node);
                 done.insert(node.clone());
                 path.pop();
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::PlannedBinding;
 use super::address::compile_source;
 use super::compile::Input;
-use super::text::compiled;
+use super::text::{compiled, shown};
 use crate::definition::{Bindable, Binding, Declaration, LayerBlock};
 use crate::expression::Template;
 use crate::name::{EnvironmentName, ParameterName};
@@ -31,6 +31,8 @@ pub(super) struct Bound {
     pub(super) place: Place,
     /// Where its value, template or source is written.
     pub(super) written: Place,
+    /// `file:line` of `place`.
+    pub(super) shown: String,
 }
 
 impl Bound {
@@ -82,6 +84,7 @@ fn definitions(input: &mut Input<'_>) -> Vec<Bound> {
             binding: Arc::new(binding),
             locked: false,
             written: place.clone(),
+            shown: shown(&place, input.files),
             place,
         });
     }
@@ -148,6 +151,7 @@ fn take(
                 .any(|locked| input.resolve(&locked.value) == Some(&declaration.name.value)),
             place: name.place.clone(),
             written: place,
+            shown: shown(&name.place, input.files),
         });
     }
 }

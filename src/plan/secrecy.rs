@@ -65,7 +65,7 @@ pub(super) fn infer(input: &Input<'_>, bounds: &[Bound]) -> Secrecy {
         unsound: unsound(input, bounds),
     };
     declared_or_sourced(input, bounds, &mut secrecy);
-    spread(input, bounds, &mut secrecy);
+    spread(bounds, &mut secrecy);
     secrecy.run_id_texts = spread_texts(input, bounds, run_id_texts(input, bounds));
     let own = own_texts(input, &secrecy).map(|name| (name, RunText::Own));
     let ids = secrecy.run_id_texts.iter().map(|(name, how)| (name.clone(), how.clone()));
@@ -129,7 +129,7 @@ fn declared_or_sourced(input: &Input<'_>, bounds: &[Bound], secrecy: &mut Secrec
     for bound in bounds {
         let PlannedBinding::Source(source) = bound.binding.as_ref() else { continue };
         if source.kind.always_secret() && !input.says_public(&bound.parameter) {
-            let place = shown(&bound.place, input.files);
+            let place = bound.shown.clone();
             let reason = Reason { reason: SecrecyReason::Source, place, next: None };
             secrecy.reasons.entry(bound.parameter.clone()).or_insert(reason);
         }
@@ -137,7 +137,7 @@ fn declared_or_sourced(input: &Input<'_>, bounds: &[Bound], secrecy: &mut Secrec
 }
 
 /// What is computed from a secret is one: breadth first, for short chains.
-fn spread(input: &Input<'_>, bounds: &[Bound], secrecy: &mut Secrecy) {
+fn spread(bounds: &[Bound], secrecy: &mut Secrecy) {
     let readers = readers(bounds);
     let mut open: VecDeque<ParameterName> = secrecy.reasons.keys().cloned().collect();
     while let Some(name) = open.pop_front() {
@@ -145,7 +145,7 @@ fn spread(input: &Input<'_>, bounds: &[Bound], secrecy: &mut Secrecy) {
             if secrecy.is_secret(&bound.parameter) {
                 continue;
             }
-            let place = shown(&bound.place, input.files);
+            let place = bound.shown.clone();
             let next = Some(name.clone());
             let reason = Reason { reason: SecrecyReason::Computed, place, next };
             secrecy.reasons.insert(bound.parameter.clone(), reason);

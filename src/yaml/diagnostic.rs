@@ -142,6 +142,15 @@ impl Problems {
         self.add(Severity::Error, code, None, message.into())
     }
 
+    /// Adds a warning of the directory as a whole.
+    pub fn warning_without_place(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> &mut Problem {
+        self.add(Severity::Warning, code, None, message.into())
+    }
+
     fn add(
         &mut self,
         severity: Severity,

@@ -46,6 +46,8 @@ pub(super) struct Found {
     pub(super) policies: BTreeMap<String, FilePath>,
     /// Something in `pipelines/` is left out, since its name isn't one for it.
     pub(super) misnamed: bool,
+    /// There is no file in `environments/`.
+    pub(super) no_environment: bool,
 }
 
 impl Found {
@@ -78,10 +80,12 @@ impl Found {
         let before = problems.errors();
         let pipelines = list_folder(directory, "pipelines", "yaml", files, problems);
         if pipelines.is_empty() {
-            warn_of_none(problems);
+            let message = "there is no file in `pipelines/`";
+            problems.warning_without_place("no_pipeline", message);
         }
         found.pipelines = named(pipelines, PipelineName::parse, files, problems);
         found.misnamed = problems.errors() > before;
+        found.no_environment = environments.is_empty();
         found.environments = named(environments, EnvironmentName::parse, files, problems);
         found.policies = policies.into_iter().collect();
         Some(found)
@@ -94,11 +98,6 @@ impl Found {
             pipelines: self.pipelines.keys().cloned().collect(),
         }
     }
-}
-
-fn warn_of_none(problems: &mut Problems) {
-    let problem = problems.error_without_place("no_pipeline", "there is no file in `pipelines/`");
-    problem.severity = crate::yaml::diagnostic::Severity::Warning;
 }
 
 /// The files of a folder with this ending, by their stems, in order. Hidden
