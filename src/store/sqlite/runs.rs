@@ -154,11 +154,12 @@ pub(super) fn overdue(
     let mut rows = statement.query(params![to_column(now), limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(RunKey {
-            pipeline: parsed(&row.get::<_, String>(0)?)?,
-            run_id: parsed(&row.get::<_, String>(1)?)?,
-            attempt: row.get(2)?,
-        });
+        // A name that somebody changed must not keep the others from ending.
+        let pipeline = parsed(&row.get::<_, String>(0)?);
+        let (Ok(pipeline), Ok(run_id)) = (pipeline, parsed(&row.get::<_, String>(1)?)) else {
+            continue;
+        };
+        found.push(RunKey { pipeline, run_id, attempt: row.get(2)? });
     }
     Ok(found)
 }

@@ -121,6 +121,8 @@ fn open_runs_past_their_lifetime_are_overdue() {
     };
     assert_eq!(ids(10), ["later", "late", "now"]);
     assert_eq!(ids(1), ["later"]);
+    home.tamper("update runs set pipeline = 'NO NAME' where run_id = 'later'");
+    assert_eq!(ids(10), ["late", "now"], "a row that makes no sense stops no other");
 }
 
 #[test]
