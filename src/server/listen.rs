@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::net::{UnixListener, UnixStream};
 
 /// How long a socket that is there may take to show that somebody answers.
@@ -63,7 +65,10 @@ impl BoundListener {
         if path.as_os_str().len() > 107 {
             return Err(ListenError::TooLong(path.to_owned()));
         }
-        prepare_directory(path)?;
+        let directory = prepare_directory(path)?;
+        // Until the socket is there: two that start together would each take the
+        // other's new socket for the dead one, and remove it.
+        let _turn = turn(directory, path).await?;
         clear_dead_socket(path).await?;
         let listener =
             UnixListener::bind(path).map_err(|error| system("listen on", path, &error))?;
@@ -109,7 +114,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-fn prepare_directory(path: &Path) -> Result<(), ListenError> {
+fn prepare_directory(path: &Path) -> Result<&Path, ListenError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -127,7 +132,26 @@ fn prepare_directory(path: &Path) -> Result<(), ListenError> {
     if found.mode() & 0o022 != 0 {
         return refused("can be written by others");
     }
-    Ok(())
+    Ok(directory)
+}
+
+/// Waits until no other daemon looks for its place in the directory.
+async fn turn(directory: &Path, path: &Path) -> Result<fs::File, ListenError> {
+    let failed = |error: &io::Error| system("look at", directory, error);
+    let file = fs::File::open(directory).map_err(|error| failed(&error))?;
+    let waiting = async {
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => tokio::time::sleep(Duration::from_millis(1)).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    match tokio::time::timeout(2 * ANSWER_LIMIT, waiting).await {
+        Ok(outcome) => outcome.map_err(|error| failed(&error.into()))?,
+        Err(_) => return Err(ListenError::InUse(path.to_owned())),
+    }
+    Ok(file)
 }
 
 async fn clear_dead_socket(path: &Path) -> Result<(), ListenError> {

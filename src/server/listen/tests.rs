@@ -50,6 +50,27 @@ async fn a_dead_socket_is_replaced() {
     UnixStream::connect(bound.path()).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_that_start_together_one_has_the_socket() {
+    for _ in 0..200 {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let starting: Vec<_> = (0..6)
+            .map(|_| {
+                let path = path.clone();
+                tokio::spawn(async move { BoundListener::unix(&path).await })
+            })
+            .collect();
+        let mut bound = Vec::new();
+        for one in starting {
+            bound.extend(one.await.unwrap());
+        }
+        assert_eq!(bound.len(), 1);
+        UnixStream::connect(&path).await.expect("it is the one that is there");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_a_socket_is_left_alone() {
     let home = tempfile::tempdir().unwrap();
