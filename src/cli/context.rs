@@ -64,7 +64,7 @@ fn text(context: &v1::Context, width: u16) -> String {
     let name = context.run.clone().unwrap_or_default();
     let decision = context.decision.clone().unwrap_or_default();
     let mut text = format!(
-        "step {} of {} in {}: {} ({})\n",
+        "step {} of {} in {}: {}, {}\n",
         escaped(&context.step),
         escaped(&run_name::path(&name)),
         escaped(&context.environment),
@@ -73,7 +73,7 @@ fn text(context: &v1::Context, width: u16) -> String {
     );
     if !context.values.is_empty() {
         let mut sheet = Sheet::new(width, ["parameter", "value"]);
-        context.values.iter().for_each(|(name, value)| sheet.row([name, &value_text(value)]));
+        context.values.iter().for_each(|(name, value)| sheet.row([name, &render::value(value)]));
         let _ = writeln!(text, "\n{}", sheet.text());
     }
     if !context.secrets.is_empty() {

@@ -96,13 +96,18 @@ fn parameters(parameters: &[v1::ResolvedParameter], width: u16) -> String {
     sheet.text()
 }
 
+/// A public value; the empty text can be seen.
+pub(crate) fn value(value: &v1::Value) -> String {
+    match value_text(value) {
+        text if text.is_empty() => "\"\"".to_owned(),
+        text => text,
+    }
+}
+
 fn content(parameter: &v1::ResolvedParameter) -> String {
     use v1::resolved_parameter::Content;
     match &parameter.content {
-        Some(Content::Value(value)) => match value_text(value) {
-            text if text.is_empty() => "\"\"".to_owned(),
-            text => text,
-        },
+        Some(Content::Value(value)) => self::value(value),
         Some(Content::Redacted(_)) => REDACTED.to_owned(),
         Some(Content::NotNeeded(_)) => "not needed".to_owned(),
         None => "(newer than this client)".to_owned(),

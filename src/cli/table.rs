@@ -8,6 +8,9 @@ use super::text::cell;
 /// Between two columns: the padding of the left one, and the line that the
 /// headings are underlined with.
 const GAP: usize = 2;
+/// How many columns may be kept as they are, and on how many rows that is tried.
+const MAX_CHOICES: usize = 7;
+const MAX_TRIED: usize = 100;
 
 /// A table of rows under headings; cells are escaped and cut.
 pub(crate) struct Sheet {
@@ -42,7 +45,7 @@ impl Sheet {
         let mut rows = self.rows.iter().map(|row| {
             row.iter()
                 .zip(&widths)
-                .map(|(lines, width)| Cell::new(wrapped(lines, *width)))
+                .map(|(lines, width)| Cell::new(wrapped(lines, *width).join("\n")))
                 .collect::<Vec<_>>()
         });
         let mut table = Table::new();
@@ -79,14 +82,29 @@ impl Sheet {
             })
             .into_iter();
         let least = least.find(fits).unwrap_or(vec![1; natural.len()]);
-        // As wide as fits, the same for all that could be wider.
-        let at = |level: usize| {
-            let one = |(least, natural): (&usize, &usize)| level.min(*natural).max(*least);
-            least.iter().zip(&natural).map(one).collect::<Vec<_>>()
+        // Each choice of columns that are kept as wide as they are: the lowest
+        // table is the best, and of two alike the first.
+        let kept = |mask: usize| {
+            let one = |(column, (least, natural))| {
+                if (mask >> column) & 1 == 1 { natural } else { least }
+            };
+            least.iter().copied().zip(natural.iter().copied()).enumerate().map(one).collect()
         };
-        (1..=room).rev().map(at).find(fits).unwrap_or(least)
+        let masks = 0..1_usize << natural.len().min(MAX_CHOICES);
+        masks
+            .map(kept)
+            .filter(fits)
+            .map(|least: Vec<usize>| spread(&least, &natural, room))
+            .min_by_key(|widths| self.height(widths))
+            .unwrap_or(least)
     }
 
+    /// How many lines the first rows take.
+    fn height(&self, widths: &[usize]) -> usize {
+        let rows = self.rows.iter().take(MAX_TRIED);
+        let lines = |(lines, width): (&Vec<String>, &usize)| wrapped(lines, *width).len();
+        rows.map(|row| row.iter().zip(widths).map(lines).max().unwrap_or(0)).sum()
+    }
     /// The most that `measure` gives in each column.
     fn longest(&self, measure: impl Fn(&str) -> usize) -> Vec<usize> {
         let mut most = Vec::new();
@@ -98,6 +116,22 @@ impl Sheet {
         }
         most
     }
+}
+
+/// Columns between `least` and `natural` that fill the room, all as wide that
+/// could be wider.
+fn spread(least: &[usize], natural: &[usize], room: usize) -> Vec<usize> {
+    let at = |level: usize| {
+        let one = |(least, natural): (&usize, &usize)| level.min(*natural).max(*least);
+        least.iter().zip(natural).map(one).collect::<Vec<_>>()
+    };
+    let fits = |widths: &Vec<usize>| widths.iter().sum::<usize>() <= room;
+    (1..=room).rev().map(at).find(fits).unwrap_or_else(|| least.to_vec())
+}
+
+/// Text in lines of at most `width` columns.
+pub(crate) fn paragraph(text: &str, width: u16) -> String {
+    wrapped(&[text.to_owned()], usize::from(width)).join("\n")
 }
 
 fn length(text: &str) -> usize {
@@ -115,7 +149,7 @@ fn parts<'a>(word: &'a str, joints: &[char]) -> impl Iterator<Item = &'a str> {
 }
 
 /// The lines, broken so that none is longer than `width`.
-fn wrapped(lines: &[String], width: usize) -> String {
+fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     let mut text = Vec::new();
     for line in lines {
         let mut open = String::new();
@@ -134,7 +168,7 @@ fn wrapped(lines: &[String], width: usize) -> String {
         }
         text.push(open);
     }
-    text.join("\n")
+    text
 }
 
 /// Adds a part of a word that is too long for a line: whole, in finer parts, or
@@ -183,6 +217,15 @@ mod tests {
         let mut wide = Sheet::new(80, ["name", "place"]);
         wide.row(["learning_rate", "pipelines/iris-training.yaml:18"]);
         assert!(wide.text().contains("learning_rate  pipelines/iris-training.yaml:18"));
+    }
+
+    #[test]
+    fn the_column_with_most_to_say_is_the_one_that_breaks() {
+        let mut sheet = Sheet::new(40, ["type", "default", "description"]);
+        sheet.row(["array of integer", "[1, 2]", "how many there are of each"]);
+        sheet.row(["array of integer", "[1, 2]", ""]);
+        sheet.row(["array of integer", "[1, 2]", ""]);
+        assert_eq!(sheet.text().lines().count(), 7, "{}", sheet.text());
     }
 
     #[test]

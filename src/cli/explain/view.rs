@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::document::{
-    StepDocument, WarningDocument, fate, json, layer, secrecy_reason, source_kind, value_text,
+    StepDocument, WarningDocument, fate, json, layer, secrecy_reason, source_kind,
 };
-use super::render::{REDACTED, layer_words};
+use super::render::{self, REDACTED, layer_words};
 use super::request::Prepared;
 use crate::cli::table::Sheet;
 use crate::proto::v1::{self, CandidateFate, candidate::Binding};
@@ -33,7 +33,7 @@ fn winner(one: &v1::ParameterExplanation) -> Option<&v1::Candidate> {
 fn value(one: &v1::ParameterExplanation) -> String {
     match &one.value {
         _ if !one.secrecy.is_empty() => REDACTED.to_owned(),
-        Some(value) => value_text(value),
+        Some(value) => render::value(value),
         None if winner(one).is_none() => "(not bound)".to_owned(),
         None => "(the source will tell)".to_owned(),
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::schema::{self, Declared};
 use super::tokens::given_by;
 use crate::cli::error::CliError;
-use crate::cli::table::Sheet;
+use crate::cli::table::{Sheet, paragraph};
 use crate::cli::text::escaped;
 use crate::proto::v1::Pipeline;
 
@@ -30,7 +30,7 @@ pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<Str
     let declared = schema::read(&pipeline.parameters_schema)?;
     let mut help = String::new();
     if !pipeline.description.is_empty() {
-        line(&mut help, &format!("{}\n", escaped(&pipeline.description)));
+        line(&mut help, &format!("{}\n", paragraph(&escaped(&pipeline.description), width)));
     }
     line(
         &mut help,

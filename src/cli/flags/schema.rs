@@ -62,7 +62,7 @@ fn declared(name: &str, one: &Map<String, Value>, required: bool) -> Declared {
         group: word("group"),
         kind: kind(one),
         range: range(one),
-        default: one.get("default").map(text),
+        default: one.get("default").map(shown),
         description: word("description"),
         deprecated: match one.get("deprecated") {
             Some(Value::String(why)) => Some(why.clone()),
@@ -80,6 +80,14 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
 /// A value as it would be given to a flag.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The same, but the empty text can be seen.
+fn shown(value: &Value) -> String {
+    match text(value) {
+        empty if empty.is_empty() => "\"\"".to_owned(),
+        text => text,
+    }
 }
 
 fn kind(one: &Map<String, Value>) -> String {
