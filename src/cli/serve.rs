@@ -84,6 +84,9 @@ fn told(error: DaemonError) -> CliError {
         DaemonError::Configuration { directory, problems } => CliError::new(Exit::Failed, message)
             .with_problems(problems)
             .with_help(format!("`paramd check {}` shows each in its place", directory.display())),
+        DaemonError::Listen(_) => CliError::new(Exit::Failed, message).with_help(
+            "say where: --listen unix:PATH, or with --dev PARAMD_ENDPOINT, which commands read too",
+        ),
         _ => CliError::new(Exit::Failed, message),
     }
 }

@@ -106,6 +106,19 @@ fn without_a_daemon_its_endpoint_is_named() {
 }
 
 #[test]
+fn a_daemon_that_cannot_listen_says_how_to_choose() {
+    let config = crate::support::config::Config::new("", "a", "name: a\n");
+    let socket = format!("unix:{}/file/p.sock", config.around().display());
+    std::fs::write(config.around().join("file"), "").unwrap();
+    let ended = paramd(["serve", "--dev", "--config", config.path.to_str().unwrap()])
+        .env("PARAMD_ENDPOINT", &socket)
+        .env("TMPDIR", config.around().to_str().unwrap())
+        .ended();
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    ended.says(&["--listen unix:PATH", "PARAMD_ENDPOINT"]);
+}
+
+#[test]
 fn check_tells_all_problems_with_their_places() {
     let config = crate::support::config::Config::new(
         "",
