@@ -15,6 +15,10 @@ mod pages;
 mod pipelines;
 mod record;
 mod resolve;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use crate::store::RunEnd;
 /// A refusal. The edge turns each into its status by one exhaustive match.
 #[derive(Debug, Clone)]
 pub enum Refusal {
+    /// No credential, or one that isn't good.
+    Unauthenticated,
     /// Not permitted, or not there. A reveal tells the names that it refuses.
     AccessDenied {
         /// Fields of the request, such as `names[2]`.
@@ -209,6 +211,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         use crate::source::FailureClass;
         match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",

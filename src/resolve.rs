@@ -1,9 +1,10 @@
 //! A plan and a submission to a frozen outcome.
 //!
-//! [`submission`] checks what needs no source; [`evaluate`] asks the sources,
-//! each once and at the same time; [`render`] makes what steps are handed;
-//! [`record`] is the form in which it is kept.
+//! [`check`] checks what needs no source; [`evaluate`] asks the sources, each
+//! once and at the same time; [`render`] makes what steps are handed; [`size`]
+//! holds the outcome to its limits; [`record`] is the form in which it is kept.
 
+pub mod check;
 pub mod evaluate;
 pub mod failure;
 pub mod fetch;
@@ -12,7 +13,12 @@ pub mod offline;
 pub mod record;
 pub mod render;
 pub mod request;
+pub mod size;
 pub mod submission;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,24 +82,31 @@ pub async fn resolve(resolution: &Resolution<'_>) -> Result<Outcome, Vec<Failure
     }
 }
 
+/// Goes on as far as it can after a failure: all that is in the way is told.
 async fn attempt(
     resolution: &Resolution<'_>,
     evaluator: &Evaluator<'_>,
 ) -> Result<Outcome, Failed> {
     let steps = &resolution.plan.common.steps;
     let decided = join_all(steps.iter().map(|step| render::decide(evaluator, step))).await;
-    let decided: Vec<Decided<'_>> = decided.into_iter().collect::<Result<_, _>>()?;
+    let decided: Vec<Decided<'_>> = decided.into_iter().flatten().collect();
     let needed = needed(resolution.plan, &decided);
-    let values = evaluator.values(&needed).await?;
-    check_rules(resolution, evaluator, &values)?;
+    let values = evaluator.available(&needed).await;
+    check_rules(resolution, evaluator, &values);
+    if evaluator.has_failed() {
+        return Err(Failed);
+    }
+    let mut room = render::MAX_RENDERED_BYTES;
     let rendered: Vec<_> = decided
         .into_iter()
-        .map(|decided| render::render(evaluator, &values, resolution.fingerprints, decided))
+        .map(|one| render::render(evaluator, &values, resolution.fingerprints, &mut room, one))
         .collect();
     let rendered: Vec<Rendered> = rendered.into_iter().collect::<Result<_, _>>()?;
     let outcome = freeze(resolution, &evaluator.evaluated(), rendered);
-    refuse_too_large(evaluator, &outcome)?;
-    Ok(outcome)
+    match size::excess(&outcome.snapshot) {
+        Some(failure) => Err(evaluator.fail(failure)),
+        None => Ok(outcome),
+    }
 }
 
 /// What a running step sees or a rule reads.
@@ -104,21 +117,19 @@ fn needed(plan: &Plan, decided: &[Decided<'_>]) -> BTreeSet<ParameterName> {
     seen.chain(read).cloned().collect()
 }
 
-fn check_rules(
-    resolution: &Resolution<'_>,
-    evaluator: &Evaluator<'_>,
-    values: &Values,
-) -> Result<(), Failed> {
-    let mut outcome = Ok(());
+/// Rules over values that can't be had are passed over: that is told already.
+fn check_rules(resolution: &Resolution<'_>, evaluator: &Evaluator<'_>, values: &Values) {
     for (index, rule) in resolution.plan.common.rules.iter().enumerate() {
+        if !rule.condition.references().parameters.iter().all(|name| values.0.contains_key(name)) {
+            continue;
+        }
         let (reason, description) = match rule.condition.evaluate(&evaluator.scope(values)) {
             Ok((true, _)) => continue,
             Ok((false, _)) => (ViolationReason::RuleViolated, rule.message.clone()),
             Err(error) => (ViolationReason::TemplateFailed, error.to_string()),
         };
-        outcome = Err(evaluator.fail(Failure::own(format!("rules[{index}]"), reason, description)));
+        evaluator.fail(Failure::own(format!("rules[{index}]"), reason, description));
     }
-    outcome
 }
 
 fn freeze(
@@ -163,24 +174,4 @@ fn freeze(
         snapshot: Snapshot { format: FORMAT, parameters, steps, warnings, secret_origins },
         secrets,
     }
-}
-
-/// A run's public values together have at most 2 MiB.
-const MAX_PUBLIC_BYTES: usize = 2 << 20;
-
-fn refuse_too_large(evaluator: &Evaluator<'_>, outcome: &Outcome) -> Result<(), Failed> {
-    let size: usize = outcome
-        .snapshot
-        .parameters
-        .values()
-        .map(|parameter| match &parameter.content {
-            FrozenContent::Public(value) => crate::value::json::to_json(value.get()).len(),
-            FrozenContent::Secret(_) | FrozenContent::NotNeeded => 0,
-        })
-        .sum();
-    if size <= MAX_PUBLIC_BYTES {
-        return Ok(());
-    }
-    let description = "the run's public values have more than 2 MiB together".to_owned();
-    Err(evaluator.fail(Failure::own("parameters", ViolationReason::InvalidValue, description)))
 }

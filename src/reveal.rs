@@ -1,7 +1,7 @@
 //! The only door for secret bytes: a frozen run, a permit for each item and the
 //! record of the access go in; bytes come out.
 
-use crate::access::{Action, Permit};
+use crate::access::{Action, Permit, Resource};
 use crate::audit::Recorded;
 use crate::audit::event::ItemName;
 use crate::name::{ParameterName, RunKey, StepName};
@@ -14,6 +14,9 @@ use crate::value::binary;
 
 /// The most bytes of an answer.
 pub const MAX_ANSWER_BYTES: usize = 3 << 20;
+
+/// What a secret costs in an answer beside its bytes and version, at most.
+const FRAME: usize = 320;
 
 /// What is to be revealed.
 #[derive(Debug, Clone)]
@@ -68,6 +71,25 @@ pub enum RevealError {
     TooLarge,
 }
 
+/// Whose secrets are opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The run.
+    pub run: &'a RunKey,
+    /// The step.
+    pub step: &'a StepName,
+}
+
+impl Scope<'_> {
+    /// Whether this is the permission to reveal this very item of this step.
+    fn covers(&self, permit: &Permit, item: &str) -> bool {
+        let (pipeline, run_id) = (&self.run.pipeline, self.run.run_id.as_str());
+        let step = self.step.as_str();
+        let about = Resource::Parameter { pipeline, run_id, step, item, secrets: &[] };
+        permit.covers(Action::Reveal, Some(item)) && permit.is_about(&about)
+    }
+}
+
 /// Opens the items. The record of the access is already on disk: `_recorded`
 /// can't be had otherwise.
 ///
@@ -75,7 +97,7 @@ pub enum RevealError {
 /// [`RevealError`]; nothing is revealed then.
 pub fn open(
     sealer: &Sealer,
-    run: &RunKey,
+    scope: Scope<'_>,
     sealed: &[u8],
     items: &[Item<'_>],
     permits: &[Permit],
@@ -83,14 +105,21 @@ pub fn open(
 ) -> Result<Vec<RevealedSecret>, RevealError> {
     let mut left = MAX_ANSWER_BYTES;
     let mut secrets = Vec::with_capacity(items.len());
-    for item in items {
-        let permitted =
-            permits.iter().any(|permit| permit.covers(Action::Reveal, Some(item.name.as_str())));
-        if !permitted {
+    let run = scope.run;
+    if items.len() != permits.len() {
+        // One for each; of none at all, that of the step is shown.
+        let of_step = items.is_empty() && permits.len() == 1;
+        if !of_step {
+            return Err(RevealError::NotPermitted);
+        }
+    }
+    for (item, permit) in items.iter().zip(permits) {
+        if !scope.covers(permit, item.name.as_str()) {
             return Err(RevealError::NotPermitted);
         }
         let (encoding, bytes) = open_item(sealer, run, sealed, item)?;
-        left = left.checked_sub(bytes.len() + 128).ok_or(RevealError::TooLarge)?;
+        let size = bytes.len() + item.version.as_ref().map_or(0, String::len) + FRAME;
+        left = left.checked_sub(size).ok_or(RevealError::TooLarge)?;
         secrets.push(RevealedSecret {
             name: item.name.as_str().to_owned(),
             version: item.version.clone(),

@@ -156,6 +156,13 @@ pub struct StoredRun {
     pub end: Option<(RunEnd, Timestamp)>,
 }
 
+impl StoredRun {
+    /// Whether its lifetime is over at `now` and that isn't recorded yet.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.end.is_none() && self.frozen.expires <= now
+    }
+}
+
 /// Whether a run was frozen.
 #[derive(Debug)]
 pub enum Created {

@@ -84,6 +84,11 @@ impl Principal {
         Self { name: "daemon".into(), kind: PrincipalKind::Daemon }
     }
 
+    /// Nobody: the credential was missing or not good.
+    pub fn anonymous() -> Self {
+        Self { name: "anonymous".into(), kind: PrincipalKind::Anonymous }
+    }
+
     /// A user of the Unix socket.
     pub fn unix_user(uid: u32) -> Self {
         Self { name: format!("uid:{uid}"), kind: PrincipalKind::UnixUser }

@@ -1,6 +1,7 @@
 //! Permission: decided from the names in a request, before anything else is
 //! looked at. Denied and absent look alike to a caller without rights.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::access::{Action, Permit, Request, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, NameError, PipelineName, PresetName, RunId, RunKey};
 use crate::resolve::record::Record;
-use crate::store::{NewRun, StoreError, StoredRun};
+use crate::store::{StoreError, StoredRun};
 
 /// A run's name, well formed; attempt 0 is the newest.
 #[derive(Debug, Clone)]
@@ -89,95 +90,137 @@ impl InForce {
         self.policies.decide(&Request { principal, action, resource, environment, preset })
     }
 
-    /// Whether the caller would be permitted in every environment of the bundle.
-    fn permits_everywhere(&self, caller: &Caller, action: Action, resource: Resource<'_>) -> bool {
-        let environments = &self.plans.environments;
-        !environments.is_empty()
-            && environments.iter().all(|environment| {
-                self.decide(caller, action, resource, Some(environment), None).is_ok()
-            })
+    /// What the policies say where there is no environment to decide on: permitted
+    /// is who would be permitted in every environment of the bundle. Gives the ids
+    /// of those that decided.
+    fn decide_everywhere(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<Vec<String>, Vec<String>> {
+        let mut ids = BTreeSet::new();
+        for environment in &self.plans.environments {
+            match self.decide(caller, action, resource, Some(environment), None) {
+                Ok(permit) => ids.extend(permit.policy_ids().iter().cloned()),
+                Err(denied) => return Err(denied.policy_ids),
+            }
+        }
+        let ids = ids.into_iter().collect();
+        if self.plans.environments.is_empty() { Err(ids) } else { Ok(ids) }
     }
 }
 
 impl Engine {
-    /// Whether fingerprints, of this run where one is concerned, may be shown to the
-    /// caller.
-    pub(super) fn may_see_fingerprints(
+    /// The policies that let fingerprints be in an answer about a run; none where
+    /// they may not be.
+    pub(super) fn may_show_fingerprints(
         &self,
         caller: &Caller,
         resource: Resource<'_>,
-        run: Option<&NewRun>,
-    ) -> bool {
-        let (environment, preset) = (run.map(|run| &run.environment), run.map(|run| &run.preset));
-        let preset = preset.and_then(Option::as_ref);
+        run: &LoadedRun,
+    ) -> Option<Vec<String>> {
+        let frozen = &run.run.frozen;
+        let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
         let in_force = self.in_force();
-        in_force.decide(caller, Action::Fingerprints, resource, environment, preset).is_ok()
+        let permit = in_force.decide(caller, Action::Fingerprints, resource, environment, preset);
+        Some(permit.ok()?.policy_ids().to_vec())
+    }
+
+    /// Records that fingerprints are in an answer about a run.
+    pub(super) fn fingerprints_shown(
+        &self,
+        caller: &Caller,
+        policy_ids: Vec<String>,
+        run: &LoadedRun,
+        step: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let mut event = self.event(caller, audit::Action::Fingerprints);
+        event.policy_ids = policy_ids;
+        name_run(&mut event, run, step);
+        self.record_soon(event)
     }
 
     /// The run of a request, if the caller may do this with it.
     ///
     /// # Errors
-    /// Denied, not there (for those who would be permitted everywhere), or not
-    /// to be read.
+    /// As [`Engine::seek`]; the refusal is recorded.
     pub(super) async fn permitted_run(
         &self,
         caller: &Caller,
         named: &NamedRun,
         question: Question<'_>,
     ) -> Result<PermittedRun, Refusal> {
-        let in_force = self.in_force();
-        let mut event = self.event(caller, question.recorded);
-        let resource = resource(named, question.step);
-        let found = match self.find(named) {
-            Ok(found) => found,
-            // Who may not read the run may not learn that it can't be read.
-            Err(refusal) => {
-                let refusal = if in_force.permits_everywhere(caller, question.action, resource) {
-                    refusal
-                } else {
-                    Refusal::AccessDenied { fields: Vec::new() }
-                };
-                self.name_known(&mut event, named);
-                return Err(self.refuse(event, refusal).await);
-            }
-        };
-        let Some(run) = found else {
-            self.name_known(&mut event, named);
-            let refusal = if in_force.permits_everywhere(caller, question.action, resource) {
-                Refusal::RunNotFound {
-                    pipeline: named.pipeline.to_string(),
-                    run_id: named.run_id.to_string(),
-                    attempt: named.attempt,
-                }
-            } else {
-                Refusal::AccessDenied { fields: Vec::new() }
-            };
-            return Err(self.refuse(event, refusal).await);
-        };
-        name_run(&mut event, &run, question.step);
-        let frozen = &run.run.frozen;
-        let environment = Some(&frozen.environment);
-        match in_force.decide(
-            caller,
-            question.action,
-            resource,
-            environment,
-            frozen.preset.as_ref(),
-        ) {
-            Ok(permit) => {
-                event.policy_ids = permit.policy_ids().to_vec();
-                Ok(PermittedRun { run, event })
-            }
-            Err(denied) => {
-                event.policy_ids = denied.policy_ids;
-                Err(self.refuse(event, Refusal::AccessDenied { fields: Vec::new() }).await)
+        match self.seek(caller, named, question) {
+            Ok(permitted) => Ok(permitted),
+            Err(refused) => {
+                let (event, refusal) = *refused;
+                Err(self.refuse(event, refusal).await)
             }
         }
     }
 
-    /// Only names that the daemon knows go into an event.
-    pub(super) fn name_known(&self, event: &mut EventDraft, named: &NamedRun) {
-        if self.in_force().plans.pipelines.contains_key(&named.pipeline) {
+    /// The run of a request, if the caller may do this with it.
+    ///
+    /// # Errors
+    /// Denied, not there (for those who would be permitted everywhere), or not
+    /// to be read; with what is to be recorded of it.
+    pub(super) fn seek(
+        &self,
+        caller: &Caller,
+        named: &NamedRun,
+        question: Question<'_>,
+    ) -> Result<PermittedRun, Box<(EventDraft, Refusal)>> {
+        let in_force = self.in_force();
+        let mut event = self.event(caller, question.recorded);
+        let resource = resource(named, question.step);
+        // Who may not read the run may not learn that it can't be read.
+        let absent = match self.find(named) {
+            Ok(Some(run)) => {
+                name_run(&mut event, &run, question.step);
+                let frozen = &run.run.frozen;
+                let environment = Some(&frozen.environment);
+                let preset = frozen.preset.as_ref();
+                return match in_force.decide(caller, question.action, resource, environment, preset)
+                {
+                    Ok(permit) => {
+                        event.policy_ids = permit.policy_ids().to_vec();
+                        Ok(PermittedRun { run, event })
+                    }
+                    Err(denied) => {
+                        event.policy_ids = denied.policy_ids;
+                        Err(Box::new((event, Refusal::AccessDenied { fields: Vec::new() })))
+                    }
+                };
+            }
+            Ok(None) => Refusal::RunNotFound {
+                pipeline: named.pipeline.to_string(),
+                run_id: named.run_id.to_string(),
+                attempt: named.attempt,
+            },
+            Err(refusal) => refusal,
+        };
+        let unreadable = match &absent {
+            Refusal::SnapshotUnreadable { run } => Some(run),
+            _ => None,
+        };
+        self.name_known(&mut event, named, unreadable);
+        let (policy_ids, refusal) =
+            match in_force.decide_everywhere(caller, question.action, resource) {
+                Ok(policy_ids) => (policy_ids, absent),
+                Err(policy_ids) => (policy_ids, Refusal::AccessDenied { fields: Vec::new() }),
+            };
+        event.policy_ids = policy_ids;
+        Err(Box::new((event, refusal)))
+    }
+
+    /// Only names that the daemon knows go into an event: the pipeline, and a run
+    /// that is there and can't be read.
+    fn name_known(&self, event: &mut EventDraft, named: &NamedRun, run: Option<&RunKey>) {
+        if let Some(run) = run {
+            event.pipeline = Some(run.pipeline.clone());
+            event.run = Some((run.run_id.clone(), run.attempt));
+        } else if self.in_force().plans.pipelines.contains_key(&named.pipeline) {
             event.pipeline = Some(named.pipeline.clone());
             event.unknown_names += 1;
         } else {
@@ -227,9 +270,9 @@ impl Engine {
     /// Reads a stored run's record.
     pub(super) fn load(&self, mut stored: StoredRun) -> Result<LoadedRun, Refusal> {
         let key = stored.frozen.key.clone();
-        let record = Record::from_bytes(&stored.frozen, &self.sealer)
+        let record = Record::of_run(&stored.frozen, &self.sealer)
             .map_err(|_| Refusal::SnapshotUnreadable { run: key })?;
-        stored.frozen.record = Vec::new();
+        let record_bytes = std::mem::take(&mut stored.frozen.record).len();
         let sealed = Bytes::from(std::mem::take(&mut stored.frozen.sealed));
         Ok(LoadedRun::new(
             Arc::new(stored),
@@ -237,6 +280,7 @@ impl Engine {
             record.request,
             record.interface,
             sealed,
+            record_bytes,
         ))
     }
 }

@@ -1,24 +1,25 @@
 //! `GetContext` and `RevealSecrets`: what a step is handed.
 
+mod offer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::access::{PermittedRun, Question, name_run, named_run, well_formed};
 use super::open::{AnswerKey, LoadedRun};
-use super::record::{access_of, internal};
+use super::record::{internal, name_accesses, name_key};
 use super::{
     Caller, ContextRequest, ContextView, Engine, Refusal, RevealRequest, Revealed, Violation,
     ViolationReason,
 };
 use crate::access::{Action, Permit, Resource};
-use crate::audit::event::ItemName;
-use crate::audit::{self, ParameterAccess};
-use crate::name::{ParameterName, StepName};
-use crate::provenance::SourceKind;
+use crate::audit;
+use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
-use crate::snapshot::{FrozenContent, FrozenEntry, FrozenInstance, FrozenStep, StepAction};
+use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
 use crate::store::RunEnd;
+use offer::{Offered, offered, secret_entries};
 
 /// The most names of one reveal.
 const MAX_NAMES: usize = 1_000;
@@ -59,42 +60,36 @@ impl Engine {
             return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
         }
         event.instance = request.instance;
-        event.parameters =
-            seen.sees.iter().filter_map(|name| access_of(&run.snapshot, name)).collect();
-        event.parameters.iter_mut().for_each(|access| access.fingerprint = None);
-        self.record_soon(event)?;
-        self.encoded(caller, &run, seen, request.instance, encode)
+        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &self.fingerprints);
+        let permitted = self.may_show_step(caller, &run, seen);
+        match encoded(&run, seen, request.instance, permitted.is_some(), encode) {
+            Ok(answer) => {
+                self.record_soon(event)?;
+                if let Some(policy_ids) = permitted {
+                    self.fingerprints_shown(caller, policy_ids, &run, Some(seen.name.as_str()))?;
+                }
+                Ok(answer)
+            }
+            Err(refusal) => Err(self.refuse(event, refusal).await),
+        }
     }
 
-    fn encoded(
+    /// The policies that let fingerprints be in a step's context; none where they
+    /// may not be, or where it has no secrets.
+    fn may_show_step(
         &self,
         caller: &Caller,
         run: &LoadedRun,
         step: &FrozenStep,
-        instance: Option<u32>,
-        encode: &(dyn Fn(&ContextView<'_>) -> Result<Bytes, Refusal> + Sync),
-    ) -> Result<Bytes, Refusal> {
-        let frozen = &run.run.frozen;
-        let resource = Resource::Step {
-            pipeline: &frozen.key.pipeline,
-            run_id: frozen.key.run_id.as_str(),
-            step: step.name.as_str(),
-        };
-        let fingerprints = self.may_see_fingerprints(caller, resource, Some(frozen));
-        if fingerprints {
-            let mut event = self.event(caller, audit::Action::Fingerprints);
-            name_run(&mut event, run, Some(step.name.as_str()));
-            self.record_soon(event)?;
-        }
-        let key = AnswerKey { step: step.name.to_string(), instance, fingerprints };
-        if let Some(answer) = run.answer(&key) {
-            return Ok(answer);
-        }
-        let view =
-            ContextView { run: &run.run, snapshot: &run.snapshot, step, instance, fingerprints };
-        let answer = encode(&view)?;
-        run.keep_answer(key, answer.clone());
-        Ok(answer)
+    ) -> Option<Vec<String>> {
+        let mut sees = step.sees.iter().filter_map(|name| run.snapshot.parameters.get(name));
+        let has_secrets = step.decision.action == StepAction::Run
+            && (sees.any(|one| matches!(one.content, FrozenContent::Secret(_)))
+                || step.instances.iter().any(|one| secret_entries(one).next().is_some()));
+        let key = &run.run.frozen.key;
+        let (pipeline, run_id) = (&key.pipeline, key.run_id.as_str());
+        let resource = Resource::Step { pipeline, run_id, step: step.name.as_str() };
+        has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten()
     }
 
     /// A step of a run that is open.
@@ -143,10 +138,17 @@ impl Engine {
                     recorded: audit::Action::Reveal,
                     step: Some(step.as_str()),
                 };
-                let permitted = self.permitted_run(caller, &named, question).await?;
-                let refusal = self.open_step(&permitted.run, &step).err();
-                let refusal = refusal.unwrap_or_else(|| internal("a step came and went"));
-                return Err(self.refuse(permitted.event, refusal).await);
+                let (event, refusal) = match self.seek(caller, &named, question) {
+                    Ok(PermittedRun { run, event }) => {
+                        let refusal = self.open_step(&run, &step).err();
+                        (event, refusal.unwrap_or_else(|| internal("a step came and went")))
+                    }
+                    Err(refused) => match *refused {
+                        (event, Refusal::AccessDenied { .. }) => (event, all_refused(&request)),
+                        other => other,
+                    },
+                };
+                return Err(self.refuse(event, refusal).await);
             }
         };
         self.reveal_step(caller, &found, &step, &request).await
@@ -179,7 +181,7 @@ impl Engine {
         event.parameters.sort_by(|a, b| a.name.cmp(&b.name));
         let unknown = wanted.iter().filter(|name| !offered.contains_key(**name)).count();
         event.unknown_names += u32::try_from(unknown).unwrap_or(u32::MAX);
-        self.fingerprints.id().clone_into(&mut event.fingerprint_key);
+        name_key(&mut event, &self.fingerprints);
         let permits = match self.permits(caller, run, seen, request, &wanted, &offered) {
             Ok(permits) => permits,
             Err((policy_ids, refusal)) => {
@@ -192,19 +194,16 @@ impl Engine {
         if let Some(refusal) = self.unrevealable(run, seen, request) {
             return Err(self.refuse(event, refusal).await);
         }
-        let recorded = self.record(event).await?;
+        let recorded = self.record(event.clone()).await?;
         let items: Vec<Item<'_>> =
             wanted.iter().filter_map(|name| Some(&offered.get(*name)?.item)).cloned().collect();
         let key = &run.run.frozen.key;
-        let secrets = reveal::open(&self.sealer, key, &run.sealed, &items, &permits, &recorded)
-            .map_err(|error| match error {
-                reveal::RevealError::Unreadable => Refusal::SnapshotUnreadable { run: key.clone() },
-                reveal::RevealError::TooLarge => {
-                    Refusal::AnswerTooLarge { limit_bytes: reveal::MAX_ANSWER_BYTES }
-                }
-                reveal::RevealError::NotPermitted => internal("a reveal lacked a permit"),
-            })?;
-        Ok(Revealed { attempt: key.attempt, secrets })
+        let scope = reveal::Scope { run: key, step: &seen.name };
+        match reveal::open(&self.sealer, scope, &run.sealed, &items, &permits, &recorded) {
+            Ok(secrets) => Ok(Revealed { attempt: key.attempt, secrets }),
+            // The record says that it was given: a second one says that it wasn't.
+            Err(error) => Err(self.refuse(event, reveal_refusal(error, key)).await),
+        }
     }
 
     /// Why nothing can be revealed to someone who may have it.
@@ -245,13 +244,14 @@ impl Engine {
         };
         if wanted.is_empty() {
             let resource = Resource::Step { pipeline, run_id, step: step.name.as_str() };
-            return decide(resource).map(|permit| vec![permit]).map_err(|denied| {
-                (denied.policy_ids, Refusal::AccessDenied { fields: Vec::new() })
-            });
+            return decide(resource)
+                .map(|permit| vec![permit])
+                .map_err(|denied| (denied.policy_ids, all_refused(request)));
         }
-        let skipped = step.decision.action == StepAction::Skip;
+        let unknown = step.decision.action == StepAction::Skip
+            || wrong_instance(step, request.instance).is_some();
         let mut permits = Vec::with_capacity(wanted.len());
-        let mut refused = Vec::new();
+        let mut denied = Vec::new();
         let mut policy_ids = Vec::new();
         for (index, name) in wanted.iter().enumerate() {
             let secrets: Vec<ParameterName> = offered
@@ -266,99 +266,73 @@ impl Engine {
                 secrets: &secrets,
             };
             match decide(resource) {
-                // What a skipped step would have had isn't known: the step's own
-                // answer comes after permission.
-                Ok(permit) if offered.contains_key(*name) || skipped => permits.push(permit),
-                Ok(_) => refused.push(refused_name(request, index)),
-                Err(denied) => {
-                    policy_ids.extend(denied.policy_ids);
-                    refused.push(refused_name(request, index));
+                // What a skipped step or an instance that isn't there would have had
+                // isn't known: their own answers come after permission.
+                Ok(permit) if offered.contains_key(*name) || unknown => permits.push(permit),
+                Ok(_) => denied.push(refused(format!("names[{index}]"))),
+                Err(why) => {
+                    policy_ids.extend(why.policy_ids);
+                    denied.push(refused(format!("names[{index}]")));
                 }
             }
         }
-        if refused.is_empty() {
+        if denied.is_empty() {
             return Ok(permits);
         }
         policy_ids.sort();
         policy_ids.dedup();
-        Err((policy_ids, Refusal::AccessDenied { fields: refused }))
+        let refusal = match request.all {
+            true => all_refused(request),
+            false => Refusal::AccessDenied { fields: denied },
+        };
+        Err((policy_ids, refusal))
     }
 }
 
-fn refused_name(request: &RevealRequest, index: usize) -> Violation {
+fn reveal_refusal(error: reveal::RevealError, run: &RunKey) -> Refusal {
+    match error {
+        reveal::RevealError::Unreadable => Refusal::SnapshotUnreadable { run: run.clone() },
+        reveal::RevealError::TooLarge => {
+            Refusal::AnswerTooLarge { limit_bytes: reveal::MAX_ANSWER_BYTES }
+        }
+        reveal::RevealError::NotPermitted => internal("a reveal lacked a permit"),
+    }
+}
+
+/// A step's context, encoded once and then kept.
+fn encoded(
+    run: &LoadedRun,
+    step: &FrozenStep,
+    instance: Option<u32>,
+    fingerprints: bool,
+    encode: &(dyn Fn(&ContextView<'_>) -> Result<Bytes, Refusal> + Sync),
+) -> Result<Bytes, Refusal> {
+    let key = AnswerKey { step: step.name.to_string(), instance, fingerprints };
+    if let Some(answer) = run.answer(&key) {
+        return Ok(answer);
+    }
+    let view = ContextView { run: &run.run, snapshot: &run.snapshot, step, instance, fingerprints };
+    let answer = encode(&view)?;
+    run.keep_answer(key, answer.clone());
+    Ok(answer)
+}
+
+fn refused(field: String) -> Violation {
     Violation {
-        field: if request.all { "all".to_owned() } else { format!("names[{index}]") },
+        field,
         reason: ViolationReason::AccessDenied,
         description: "not declared, not for this step, or not permitted".into(),
     }
 }
 
-/// Something that a step may ask for.
-struct Offered<'a> {
-    item: Item<'a>,
-    access: ParameterAccess,
-    origins: BTreeSet<ParameterName>,
-}
-
-/// What a step may ask for: its secret parameters, and the secret entries of an
-/// instance (the only one, where there is no matrix).
-fn offered<'a>(
-    run: &'a LoadedRun,
-    step: &'a FrozenStep,
-    instance: Option<u32>,
-) -> BTreeMap<String, Offered<'a>> {
-    let mut offered = BTreeMap::new();
-    if step.decision.action == StepAction::Skip {
-        return offered;
-    }
-    for name in &step.sees {
-        let Some(parameter) = run.snapshot.parameters.get(name) else { continue };
-        let FrozenContent::Secret(_) = &parameter.content else { continue };
-        let Some(access) = access_of(&run.snapshot, name) else { continue };
-        let version = access.version.clone();
-        let item = Item {
-            name: ItemName::parameter(name),
-            place: reveal::Place::Parameter(name),
-            version,
-        };
-        let origins = run.snapshot.secret_origins.get(name).cloned().unwrap_or_default();
-        offered.insert(name.to_string(), Offered { item, access, origins });
-    }
-    let has_matrix = step.instances.iter().any(|instance| !instance.matrix.is_empty());
-    let index = match (instance, has_matrix) {
-        (Some(index), _) => index,
-        (None, false) => 0,
-        (None, true) => return offered,
+/// The refusal of all that was asked for. It is made of the request alone: how
+/// many secrets a step has, or that it is there, doesn't show.
+fn all_refused(request: &RevealRequest) -> Refusal {
+    let fields = match request.all {
+        true => vec![refused("all".to_owned())],
+        false => (0..request.names.len()).map(|index| refused(format!("names[{index}]"))).collect(),
     };
-    let at = usize::try_from(index).unwrap_or(usize::MAX);
-    let Some(found) = step.instances.get(at) else { return offered };
-    for entry in secret_entries(found) {
-        let place =
-            reveal::Place::Entry { step: &step.name, instance: index, encoding: entry.encoding };
-        let item = Item { name: entry.item.clone(), place, version: None };
-        let access = ParameterAccess {
-            name: entry.item.clone(),
-            source: Some(SourceKind::Template),
-            source_name: None,
-            location: String::new(),
-            version: None,
-            fingerprint: Some(entry.mark.fingerprint),
-            violated_keyword: "",
-        };
-        let origins = entry.computed_from.clone();
-        offered.insert(entry.item.as_str().to_owned(), Offered { item, access, origins });
-    }
-    offered
-}
-
-fn secret_entries(
-    instance: &FrozenInstance,
-) -> impl Iterator<Item = &crate::snapshot::SecretEntry> {
-    let files = instance.files.values().map(|(entry, _)| entry);
-    instance.env.values().chain(files).filter_map(|entry| match entry {
-        FrozenEntry::Secret(secret) => Some(secret),
-        FrozenEntry::Text(_) | FrozenEntry::Binary(_) => None,
-    })
+    Refusal::AccessDenied { fields }
 }
 
 fn wrong_instance(step: &FrozenStep, instance: Option<u32>) -> Option<Violation> {

@@ -4,14 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::pages::{Bound, page_size, wrong_token};
 use super::record::store_refusal;
-use super::{Caller, Engine, EventsAnswer, EventsRequest, Refusal, VerifyAnswer};
+use super::{
+    Caller, Engine, EventsAnswer, EventsRequest, Refusal, VerifyAnswer, Violation, ViolationReason,
+};
 use crate::access::{Action, Resource};
-use crate::audit::{self, EventDraft};
-use crate::name::PipelineName;
+use crate::audit::{self, Event, EventDraft};
+use crate::name::{EnvironmentName, NameError, PipelineName, RunId, StepName};
 use crate::store::{EventQuery, VerifyRequest};
 
 /// The longest that one check of the log may take.
 const VERIFY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The most characters of a principal's name, or of an item's.
+const MAX_NAME: usize = 512;
 
 impl Engine {
     /// The events that fit a filter.
@@ -24,6 +29,11 @@ impl Engine {
         request: EventsRequest,
     ) -> Result<EventsAnswer, Refusal> {
         let mut event = self.event(caller, audit::Action::Audit);
+        let malformed = malformed_names(&request.query);
+        if !malformed.is_empty() {
+            let violations = malformed.into_iter().chain(request.problems).collect();
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        }
         if let Err(refusal) = self.may_audit(caller, &request.query, &mut event) {
             return Err(self.refuse(event, refusal).await);
         }
@@ -44,18 +54,33 @@ impl Engine {
             query.beyond = Some(beyond);
             query.at_most = Some(at_most);
         }
-        let page = self.store.events(&query).map_err(|error| store_refusal(&error))?;
-        let fingerprints = self.may_see_fingerprints(caller, Resource::Daemon, None);
-        if fingerprints {
-            self.record_soon(self.event(caller, audit::Action::Fingerprints))?;
-        }
+        let page = match self.store.events(&query) {
+            Ok(page) => page,
+            Err(error) => return Err(self.refuse(event, store_refusal(&error)).await),
+        };
         self.record_soon(event)?;
+        let fingerprints = self.show_listed(caller, &page.events)?;
         let at_most = query.at_most.unwrap_or(page.newest);
         let next_token = page
             .next
             .map(|next| bound.token(&[next.to_be_bytes(), at_most.to_be_bytes()].concat()));
         let next_token = next_token.unwrap_or_default();
         Ok(EventsAnswer { events: page.events, next_token, fingerprints })
+    }
+
+    /// Whether fingerprints are in a page of events; that they are is recorded.
+    fn show_listed(&self, caller: &Caller, events: &[Event]) -> Result<bool, Refusal> {
+        let mut accesses = events.iter().flat_map(|event| &event.draft.parameters);
+        if !accesses.any(|access| access.fingerprint.is_some()) {
+            return Ok(false);
+        }
+        let in_force = self.in_force();
+        let asked = in_force.decide(caller, Action::Fingerprints, Resource::Daemon, None, None);
+        let Ok(permit) = asked else { return Ok(false) };
+        let mut event = self.event(caller, audit::Action::Fingerprints);
+        event.policy_ids = permit.policy_ids().to_vec();
+        self.record_soon(event)?;
+        Ok(true)
     }
 
     /// Whoever may audit the daemon sees all; whoever may audit a pipeline has to
@@ -147,6 +172,38 @@ impl Engine {
         });
         Ok(VerifyAnswer { chains: verified.chains, next_token: next.unwrap_or_default() })
     }
+}
+
+/// What is wrong with the names of a filter. A parameter may be an entry of a
+/// step too, and a principal has any name.
+fn malformed_names(query: &EventQuery) -> Vec<Violation> {
+    fn check<T>(
+        field: &str,
+        name: Option<&String>,
+        parse: impl Fn(&str) -> Result<T, NameError>,
+    ) -> Option<Violation> {
+        let error = parse(name?).err()?;
+        Some(invalid(field, error.to_string()))
+    }
+    let too_long = |field, name: Option<&String>| {
+        let long = name.is_some_and(|name| name.chars().count() > MAX_NAME);
+        long.then(|| invalid(field, format!("at most {MAX_NAME} characters")))
+    };
+    [
+        check("filter.pipeline", query.pipeline.as_ref(), PipelineName::parse),
+        check("filter.run_id", query.run_id.as_ref(), RunId::parse),
+        check("filter.environment", query.environment.as_ref(), EnvironmentName::parse),
+        check("filter.step", query.step.as_ref(), StepName::parse),
+        too_long("filter.parameter", query.parameter.as_ref()),
+        too_long("filter.principal", query.principal.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn invalid(field: &str, description: String) -> Violation {
+    Violation { field: field.to_owned(), reason: ViolationReason::InvalidField, description }
 }
 
 fn bound(caller: &Caller, query: &EventQuery) -> Bound {

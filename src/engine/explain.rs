@@ -1,8 +1,6 @@
 //! `ExplainRun`: what would be used and why. It asks no source and freezes
 //! nothing.
 
-use std::collections::BTreeSet;
-
 use super::access::well_formed;
 use super::resolve::planned;
 use super::{
@@ -14,9 +12,10 @@ use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
 use crate::plan::{Plan, PlannedBinding, PlannedStep};
 use crate::provenance::{Layer, SourceKind};
+use crate::resolve::check::{Checked, check_request};
 use crate::resolve::held::Held;
-use crate::resolve::offline::{Decision, Known, Offline, check_rules, decide};
-use crate::resolve::submission::{Submission, read_overrides, submit};
+use crate::resolve::offline::{Decision, Known, Offline, decide};
+use crate::resolve::submission::Submission;
 use crate::snapshot::FrozenStep;
 use crate::value::{PublicValue, Value};
 
@@ -69,7 +68,10 @@ impl Engine {
             Some(known) => event.pipeline = Some(known.name.clone()),
             None => event.unknown_names += 1,
         }
-        event.environment = in_force.plans.environments.get(&environment).cloned();
+        match in_force.plans.environments.get(&environment) {
+            Some(known) => event.environment = Some(known.clone()),
+            None => event.unknown_names += 1,
+        }
         let resource = Resource::Pipeline(&pipeline);
         match in_force.decide(
             caller,
@@ -86,16 +88,13 @@ impl Engine {
         }
         let plan = planned(&in_force, pipeline.as_str(), environment.as_str())?;
         let mut violations = request.problems;
-        let read = read_overrides(&plan.common.interface, request.overrides, &mut violations);
-        event.unknown_names += read.unknown_names;
-        let unsound: BTreeSet<ParameterName> =
-            read.named.iter().filter(|name| !read.values.contains_key(*name)).cloned().collect();
-        let submission = submit(&plan, &request.preset, read, &mut violations);
-        let offline = Offline::new(&plan, &submission, None);
-        check_rules(&offline, &unsound, &mut violations);
+        let Checked { submission, unknown_names } =
+            check_request(&plan, &request.preset, request.overrides, None, &mut violations);
+        event.unknown_names += unknown_names;
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations));
         }
+        let offline = Offline::new(&plan, &submission, None);
         Ok(explanation(&plan, &submission, &offline))
     }
 }
@@ -130,7 +129,7 @@ fn known_value(offline: &Offline<'_>, name: &ParameterName) -> Option<PublicValu
 }
 
 fn explain_step(offline: &Offline<'_>, step: &PlannedStep) -> StepExplanation {
-    let Decision { decision, instance_count } = decide(offline, step);
+    let Decision { decision, instance_count, fault: _ } = decide(offline, step);
     let step = FrozenStep {
         name: step.name.clone(),
         needs: step.needs.clone(),

@@ -11,8 +11,9 @@ use crate::audit::Principal;
 use crate::name::RunKey;
 use crate::resolve::request::FrozenRequest;
 
-/// What became of a resolution.
-pub(super) type Landed = Result<Arc<LoadedRun>, Refusal>;
+/// What became of a resolution: the run that it made, or none where one of its
+/// name was there.
+pub(super) type Landed = Result<Option<Arc<LoadedRun>>, Refusal>;
 
 /// The resolutions that are under way.
 #[derive(Default)]

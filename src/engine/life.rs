@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::access::{Question, named_run};
+use super::access::{PermittedRun, Question, named_run};
 use super::record::{internal, store_refusal};
-use super::{Caller, Engine, Refusal, RunSelector, RunView, Violation, ViolationReason};
+use super::{Caller, Engine, Refusal, RunSelector, RunView, Violation};
 use crate::access::Action;
 use crate::audit::{self, EventDraft, Outcome, Principal};
 use crate::name::RunKey;
@@ -44,35 +44,43 @@ impl Engine {
         &self,
         caller: &Caller,
         run: RunSelector,
-        end: Option<RunEnd>,
-    ) -> Result<RunView, Refusal> {
+        end: Result<RunEnd, Violation>,
+    ) -> Result<StoredRun, Refusal> {
         let event = self.event(caller, audit::Action::Complete);
         let mut violations = Vec::new();
-        let named = named_run(&run, &mut violations);
-        let (Some(named), true) = (named, violations.is_empty()) else {
+        let Some(named) = named_run(&run, &mut violations) else {
+            violations.extend(end.err());
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
         let question =
             Question { action: Action::Complete, recorded: audit::Action::Complete, step: None };
-        let permitted = self.permitted_run(caller, &named, question).await?;
-        let event = permitted.event;
-        let Some(end) = end.filter(|end| *end != RunEnd::Expired) else {
-            let violation = Violation {
-                field: "outcome".into(),
-                reason: ViolationReason::InvalidField,
-                description: "expected succeeded, failed or cancelled".into(),
-            };
-            return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
+        let now = self.store.now();
+        let (key, is_overdue, event) = match self.seek(caller, &named, question) {
+            Ok(PermittedRun { run, event }) => {
+                (run.run.frozen.key.clone(), run.run.is_overdue(now), event)
+            }
+            Err(refused) => match *refused {
+                // What can't be read can be ended, so that its secrets are erased.
+                (event, Refusal::SnapshotUnreadable { run }) => {
+                    let stored = self.store.run(&run).ok().flatten();
+                    (run, stored.is_some_and(|stored| stored.is_overdue(now)), event)
+                }
+                (event, refusal) => return Err(self.refuse(event, refusal).await),
+            },
         };
-        let key = permitted.run.run.frozen.key.clone();
+        let end = match end {
+            Ok(end) => end,
+            Err(violation) => {
+                return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
+            }
+        };
         // One whose lifetime is over can't be completed any more, swept or not.
-        if permitted.run.run.end.is_none() && !permitted.run.is_open(self.store.now()) {
+        if is_overdue {
             self.expire(&key).await;
         }
         let ended = self.end(&key, end, event).await?;
-        let view = self.viewed(caller, &self.load(ended.clone())?)?;
         match ended.end {
-            Some((how, _)) if how == end => Ok(view),
+            Some((how, _)) if how == end => Ok(ended),
             Some((how, _)) => Err(Refusal::RunEnded { end: how }),
             None => Err(internal("a run that was ended is open")),
         }

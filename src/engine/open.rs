@@ -14,8 +14,10 @@ use crate::store::StoredRun;
 
 /// The most runs that are kept ready.
 const MAX_RUNS: usize = 4_096;
-/// The most encoded answers that are kept for one run.
-const MAX_ANSWERS: usize = 512;
+/// The most bytes of them all, about.
+const MAX_BYTES: usize = 256 << 20;
+/// What a run costs beside its record and its secrets.
+const RUN_BYTES: usize = 64 << 10;
 
 /// A run as the engine works with it.
 pub(super) struct LoadedRun {
@@ -29,8 +31,16 @@ pub(super) struct LoadedRun {
     pub(super) interface: Arc<Interface>,
     /// Its sealed values; empty once it has ended.
     pub(super) sealed: Bytes,
+    /// The bytes that it is kept in, about.
+    size: usize,
     /// Answers to `GetContext`, encoded.
-    answers: RwLock<HashMap<AnswerKey, Bytes>>,
+    answers: RwLock<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    kept: HashMap<AnswerKey, Bytes>,
+    bytes: usize,
 }
 
 /// What names an encoded answer of a run.
@@ -48,26 +58,37 @@ impl LoadedRun {
         request: FrozenRequest,
         interface: Arc<Interface>,
         sealed: Bytes,
+        record_bytes: usize,
     ) -> Self {
-        Self { run, snapshot, request, interface, sealed, answers: RwLock::default() }
+        let size = RUN_BYTES + record_bytes + sealed.len();
+        Self { run, snapshot, request, interface, sealed, size, answers: RwLock::default() }
     }
 
     pub(super) fn answer(&self, key: &AnswerKey) -> Option<Bytes> {
-        self.answers.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.answers.read().unwrap_or_else(PoisonError::into_inner).kept.get(key).cloned()
     }
 
     pub(super) fn keep_answer(&self, key: AnswerKey, answer: Bytes) {
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= MAX_ANSWERS {
-            answers.clear();
+        if answers.bytes + answer.len() > self.size {
+            *answers = Answers::default();
         }
-        answers.insert(key, answer);
+        if answer.len() <= self.size {
+            answers.bytes += answer.len();
+            let replaced = answers.kept.insert(key, answer);
+            answers.bytes -= replaced.map_or(0, |replaced| replaced.len());
+        }
     }
 
     /// Whether it is open at `now`. One whose lifetime is over is not, whether or
     /// not that is recorded yet.
     pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        self.run.end.is_none() && self.run.frozen.expires > now
+        self.run.end.is_none() && !self.run.is_overdue(now)
+    }
+
+    /// What keeping it ready costs, about: its answers have as much again.
+    fn cost(&self) -> usize {
+        2 * self.size
     }
 }
 
@@ -81,6 +102,8 @@ struct Kept {
     runs: HashMap<RunKey, Arc<LoadedRun>>,
     /// In the order in which they came, oldest first.
     order: VecDeque<RunKey>,
+    /// What they cost together.
+    bytes: usize,
     /// Grows whenever a run ends: what was read before is not kept after.
     epoch: u64,
 }
@@ -103,19 +126,23 @@ impl OpenRuns {
             return;
         }
         let key = run.run.frozen.key.clone();
-        if kept.runs.insert(key.clone(), run).is_none() {
-            kept.order.push_back(key);
+        kept.bytes += run.cost();
+        match kept.runs.insert(key.clone(), run) {
+            Some(replaced) => kept.bytes -= replaced.cost(),
+            None => kept.order.push_back(key),
         }
-        while kept.runs.len() > MAX_RUNS {
+        while kept.runs.len() > MAX_RUNS || kept.bytes > MAX_BYTES {
             let Some(oldest) = kept.order.pop_front() else { return };
-            kept.runs.remove(&oldest);
+            let gone = kept.runs.remove(&oldest);
+            kept.bytes -= gone.map_or(0, |gone| gone.cost());
         }
     }
 
     pub(super) fn forget(&self, key: &RunKey) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.epoch += 1;
-        if kept.runs.remove(key).is_some() {
+        if let Some(gone) = kept.runs.remove(key) {
+            kept.bytes -= gone.cost();
             kept.order.retain(|other| other != key);
         }
     }

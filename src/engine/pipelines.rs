@@ -1,6 +1,6 @@
 //! `ListPipelines` and `GetPipeline`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
@@ -28,7 +28,7 @@ impl Engine {
         caller: &Caller,
         page: PageRequest,
     ) -> Result<PipelinePage, Refusal> {
-        let event = self.event(caller, audit::Action::Read);
+        let mut event = self.event(caller, audit::Action::Read);
         let bound = Bound::to(["ListPipelines", &caller.principal.name]);
         let (size, position) = (page_size(page.size, 50, 500), bound.position(&page.token));
         let (Ok(size), Ok(position)) = (size.clone(), position.clone()) else {
@@ -42,17 +42,24 @@ impl Engine {
             .pipelines
             .values()
             .filter(|pipeline| after.as_deref().is_none_or(|after| pipeline.name.as_str() > after))
-            .filter(|pipeline| may_read(&in_force, caller, &pipeline.name));
+            .filter_map(|pipeline| {
+                Some((pipeline, may_read(&in_force, caller, &pipeline.name).ok()?))
+            });
+        let mut policy_ids = BTreeSet::new();
         let pipelines: Vec<PipelineSummary> = visible
             .by_ref()
             .take(size)
-            .map(|pipeline| PipelineSummary {
-                name: pipeline.name.clone(),
-                description: pipeline.description.clone(),
+            .map(|(pipeline, ids)| {
+                policy_ids.extend(ids);
+                PipelineSummary {
+                    name: pipeline.name.clone(),
+                    description: pipeline.description.clone(),
+                }
             })
             .collect();
         let last = pipelines.last().filter(|_| visible.next().is_some());
         let next_token = last.map(|last| bound.token(last.name.as_str().as_bytes()));
+        event.policy_ids = policy_ids.into_iter().collect();
         self.record_soon(event)?;
         Ok(PipelinePage { pipelines, next_token: next_token.unwrap_or_default() })
     }
@@ -78,9 +85,13 @@ impl Engine {
             Some(known) => event.pipeline = Some(known.name.clone()),
             None => event.unknown_names += 1,
         }
-        if !may_read(&in_force, caller, &name) {
-            let refusal = Refusal::AccessDenied { fields: Vec::new() };
-            return Err(self.refuse(event, refusal).await);
+        match may_read(&in_force, caller, &name) {
+            Ok(policy_ids) => event.policy_ids = policy_ids,
+            Err(policy_ids) => {
+                event.policy_ids = policy_ids;
+                let refusal = Refusal::AccessDenied { fields: Vec::new() };
+                return Err(self.refuse(event, refusal).await);
+            }
         }
         let Some(known) = known else {
             return Err(self.refuse(event, Refusal::PipelineNotFound { pipeline }).await);
@@ -91,12 +102,24 @@ impl Engine {
 }
 
 /// A pipeline may be seen by whoever may read it in any environment, or as such.
-fn may_read(in_force: &Arc<InForce>, caller: &Caller, pipeline: &PipelineName) -> bool {
+/// Gives the policies that decided.
+fn may_read(
+    in_force: &InForce,
+    caller: &Caller,
+    pipeline: &PipelineName,
+) -> Result<Vec<String>, Vec<String>> {
     let resource = Resource::Pipeline(pipeline);
-    in_force.decide(caller, Action::Read, resource, None, None).is_ok()
-        || in_force.plans.environments.iter().any(|environment| {
-            in_force.decide(caller, Action::Read, resource, Some(environment), None).is_ok()
-        })
+    let environments = in_force.plans.environments.iter().map(Some);
+    let mut denied = Vec::new();
+    for environment in std::iter::once(None).chain(environments) {
+        match in_force.decide(caller, Action::Read, resource, environment, None) {
+            Ok(permit) => return Ok(permit.policy_ids().to_vec()),
+            Err(why) => denied.extend(why.policy_ids),
+        }
+    }
+    denied.sort_unstable();
+    denied.dedup();
+    Err(denied)
 }
 
 fn view(in_force: &InForce, caller: &Caller, pipeline: &PlannedPipeline) -> PipelineView {

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use super::{Caller, Engine, Refusal};
 use crate::audit::event::ItemName;
-use crate::audit::{Action, EventDraft, Outcome, ParameterAccess, Recorded};
+use crate::audit::{Action, EventDraft, Outcome, ParameterAccess, Principal, Recorded};
 use crate::name::ParameterName;
 use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
 use crate::store::StoreError;
+use crate::store::fingerprint::Fingerprints;
 
 impl Engine {
     /// An event of a caller that succeeded so far.
@@ -18,6 +19,13 @@ impl Engine {
         event.trace_id.clone_from(&caller.trace_id);
         event.bundle.clone_from(&self.in_force().plans.bundle);
         event
+    }
+
+    /// Records that a caller didn't prove who it is.
+    pub async fn unauthenticated(&self, trace_id: String) -> Refusal {
+        let caller = Caller { principal: Principal::anonymous(), trace_id };
+        let event = self.event(&caller, Action::Authenticate);
+        self.refuse(event, Refusal::Unauthenticated).await
     }
 
     /// Records durably.
@@ -39,7 +47,7 @@ impl Engine {
     /// Records a refusal durably and gives it back.
     pub(super) async fn refuse(&self, mut event: EventDraft, refusal: Refusal) -> Refusal {
         event.outcome = match refusal {
-            Refusal::AccessDenied { .. } => Outcome::Denied,
+            Refusal::AccessDenied { .. } | Refusal::Unauthenticated => Outcome::Denied,
             _ => Outcome::Failed,
         };
         refusal.reason().clone_into(&mut event.reason);
@@ -69,6 +77,24 @@ pub(super) fn internal(what: &'static str) -> Refusal {
     let incident = hex::encode(bytes);
     tracing::error!(%incident, what, "a fault of paramd");
     Refusal::Internal { incident }
+}
+
+/// Names in an event the parameters that were read, bound or revealed.
+pub(super) fn name_accesses<'a>(
+    event: &mut EventDraft,
+    snapshot: &Snapshot,
+    names: impl Iterator<Item = &'a ParameterName>,
+    fingerprints: &Fingerprints,
+) {
+    event.parameters = names.filter_map(|name| access_of(snapshot, name)).collect();
+    name_key(event, fingerprints);
+}
+
+/// Names the key of the fingerprints in an event, where there are any.
+pub(super) fn name_key(event: &mut EventDraft, fingerprints: &Fingerprints) {
+    if event.parameters.iter().any(|access| access.fingerprint.is_some()) {
+        fingerprints.id().clone_into(&mut event.fingerprint_key);
+    }
 }
 
 /// What an event says of a frozen parameter.

@@ -1,6 +1,8 @@
 //! The values of a run: what is needed, each once, independent ones at the same
 //! time.
 
+mod scope;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +14,15 @@ use super::failure::{Asked, Failure, reason_of, words_of};
 use super::fetch::Fetcher;
 use super::held::Held;
 use super::submission::Submission;
-use crate::expression::{RunScope, Scope};
-use crate::name::{MatrixName, ParameterName};
+use crate::expression::RunScope;
+use crate::name::ParameterName;
 use crate::plan::{LayerBinding, Plan, PlannedBind, PlannedBinding, PlannedSource, render_address};
 use crate::provenance::{Layer, Provenance, SourceKind};
 use crate::refusal::ViolationReason;
 use crate::source::{Answer, Ask, Cause, Located, PickError};
 use crate::value::Value;
+
+pub use scope::{ValueScope, Values};
 
 /// A parameter's value and where it came from.
 #[derive(Debug)]
@@ -74,6 +78,18 @@ impl<'a> Evaluator<'a> {
             .map(|(name, outcome)| Ok((name.clone(), outcome?)))
             .collect::<Result<_, _>>()
             .map(Values)
+    }
+
+    /// Those of these values that can be had.
+    pub async fn available(&self, names: &BTreeSet<ParameterName>) -> Values {
+        let outcomes = join_all(names.iter().map(|name| self.value(name))).await;
+        let had = names.iter().zip(outcomes);
+        Values(had.filter_map(|(name, outcome)| Some((name.clone(), outcome.ok()?))).collect())
+    }
+
+    /// Whether anything failed so far.
+    pub fn has_failed(&self) -> bool {
+        !self.failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// What failed so far.
@@ -140,11 +156,7 @@ impl<'a> Evaluator<'a> {
 
     /// Why a secret's template fails depends on the secret, so it isn't told.
     fn template_failed(&self, name: &ParameterName, error: &str) -> Failed {
-        let mut description = "its template can't be evaluated".to_owned();
-        if !self.is_secret(name) {
-            description.push_str(": ");
-            description.push_str(error);
-        }
+        let description = template_words(self.is_secret(name), error);
         self.fail(Failure::own(name.as_str(), ViolationReason::TemplateFailed, description))
     }
 
@@ -214,7 +226,7 @@ impl<'a> Evaluator<'a> {
         let asked = |cause| Asked {
             kind: source.kind.kind(),
             source: source.source.clone(),
-            location: located.location.clone(),
+            location: cut(&located.location),
             cause,
             attempts: outcome.attempts,
             retry_after: None,
@@ -225,7 +237,7 @@ impl<'a> Evaluator<'a> {
             layer: winner.layer,
             source: source.kind.kind(),
             source_name: Some(source.source.clone()),
-            location: located.location.chars().take(1024).collect(),
+            location: cut(&located.location),
             version: version.filter(|_| !untold),
             fetched: Some(outcome.time),
             computed_from: source.references.parameters.clone(),
@@ -304,7 +316,7 @@ impl<'a> Evaluator<'a> {
             let asked = Asked {
                 kind: source.kind.kind(),
                 source: source.source.clone(),
-                location: located.location,
+                location: cut(&located.location),
                 cause: Some(Cause::NotGranted),
                 attempts: 0,
                 retry_after: None,
@@ -341,6 +353,21 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+/// What is told of a template that can't be evaluated; of a secret's, no more
+/// than that.
+pub(super) fn template_words(secret: bool, error: &str) -> String {
+    if secret {
+        "its template can't be evaluated".to_owned()
+    } else {
+        format!("its template can't be evaluated: {error}")
+    }
+}
+
+/// A place inside a source has at most 1,024 characters; longer ones are cut.
+fn cut(location: &str) -> String {
+    location.chars().take(1_024).collect()
+}
+
 fn literal(layer: Layer) -> Provenance {
     Provenance {
         layer,
@@ -351,46 +378,5 @@ fn literal(layer: Layer) -> Provenance {
         fetched: None,
         computed_from: BTreeSet::new(),
         default_used: false,
-    }
-}
-
-/// Values by name.
-#[derive(Debug, Default, Clone)]
-pub struct Values(pub BTreeMap<ParameterName, Arc<Evaluated>>);
-
-/// Names of expressions over values that were had.
-pub struct ValueScope<'a> {
-    plan: &'a Plan,
-    run: Option<&'a RunScope>,
-    values: &'a Values,
-    matrix: Option<&'a BTreeMap<MatrixName, Value>>,
-}
-
-impl<'a> ValueScope<'a> {
-    /// The same with a combination of a matrix.
-    pub fn with_matrix(&self, matrix: &'a BTreeMap<MatrixName, Value>) -> Self {
-        Self { matrix: Some(matrix), plan: self.plan, run: self.run, values: self.values }
-    }
-}
-
-impl Scope for ValueScope<'_> {
-    fn parameter(&self, name: &ParameterName) -> Option<&Value> {
-        self.values.0.get(name).map(|evaluated| evaluated.held.value())
-    }
-
-    fn matrix(&self, name: &MatrixName) -> Option<&Value> {
-        self.matrix.and_then(|matrix| matrix.get(name))
-    }
-
-    fn environment(&self) -> &str {
-        self.plan.environment.as_str()
-    }
-
-    fn pipeline(&self) -> &str {
-        self.plan.pipeline.as_str()
-    }
-
-    fn run(&self) -> Option<&RunScope> {
-        self.run
     }
 }

@@ -2,10 +2,11 @@
 //! and for explanations.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::evaluate::template_words;
 use super::held::Held;
-use super::render::{combinations, public};
+use super::render::{NOT_A_LIST, TOO_MANY, combinations, public};
 use super::submission::Submission;
 use crate::expression::{References, RunScope, Scope};
 use crate::name::{MatrixName, ParameterName};
@@ -39,6 +40,21 @@ impl<'a> Offline<'a> {
         Self { plan, submission, run, known: RefCell::new(BTreeMap::new()) }
     }
 
+    /// The plan.
+    pub fn plan(&self) -> &'a Plan {
+        self.plan
+    }
+
+    /// The binding that wins below preset and run; none where one of these binds
+    /// the parameter, or nothing does.
+    pub fn binding(&self, name: &ParameterName) -> Option<&'a PlannedBinding> {
+        if self.submission.values.contains_key(name) {
+            return None;
+        }
+        let winner = self.plan.parameters.get(name)?.bindings.last()?;
+        Some(winner.binding.as_ref())
+    }
+
     /// What is known of a parameter.
     pub fn value(&self, name: &ParameterName) -> Known {
         if let Some(known) = self.known.borrow().get(name) {
@@ -51,11 +67,14 @@ impl<'a> Offline<'a> {
 
     fn compute(&self, name: &ParameterName) -> Known {
         let secret = self.plan.common.interface.parameters.get(name).is_none_or(|one| one.secret);
+        // Its own problem is told, and nothing that follows from it.
+        if self.submission.unsound.contains(name) {
+            return Known::Hangs;
+        }
         if let Some((_, value)) = self.submission.values.get(name) {
             return Known::Value(Held::new(value.clone(), secret));
         }
-        let winner = self.plan.parameters.get(name).and_then(|one| one.bindings.last());
-        match winner.map(|winner| winner.binding.as_ref()) {
+        match self.binding(name) {
             None | Some(PlannedBinding::Source(_)) => Known::Hangs,
             Some(PlannedBinding::Literal(value)) => Known::Value(Held::new(value.clone(), secret)),
             Some(PlannedBinding::Template { template, .. }) => {
@@ -67,7 +86,7 @@ impl<'a> Offline<'a> {
                     Ok(value) => self.checked(name, value, secret),
                     Err(error) => Known::Failed(
                         ViolationReason::TemplateFailed,
-                        format!("its template can't be evaluated: {error}"),
+                        template_words(secret, &error.to_string()),
                     ),
                 }
             }
@@ -97,7 +116,8 @@ impl<'a> Offline<'a> {
     pub fn values(&self, read: &References) -> Result<BTreeMap<ParameterName, Held>, Known> {
         let reads_run =
             read.run_id || read.run_attempt || read.run_started_at || read.run_logical_date;
-        if reads_run && self.run.is_none() {
+        let has_date = self.run.is_some_and(|run| run.logical_date.is_some());
+        if reads_run && self.run.is_none() || read.run_logical_date && !has_date {
             return Err(Known::Hangs);
         }
         let mut values = BTreeMap::new();
@@ -152,33 +172,12 @@ impl Scope for OfflineScope<'_> {
     }
 }
 
-/// Checks the rules that read no source in this run. `unsound` are parameters
-/// that already have a problem of their own: rules over them are passed over.
-pub fn check_rules(
-    offline: &Offline<'_>,
-    unsound: &BTreeSet<ParameterName>,
-    violations: &mut Vec<Violation>,
-) {
+/// Checks the rules that read no source in this run. Those over a parameter with
+/// a problem of its own are passed over.
+pub fn check_rules(offline: &Offline<'_>, violations: &mut Vec<Violation>) {
     for (index, rule) in offline.plan.common.rules.iter().enumerate() {
-        let read = rule.condition.references();
-        if read.parameters.iter().any(|name| unsound.contains(name)) {
-            continue;
-        }
-        let values = match offline.values(read) {
-            Ok(values) => values,
-            Err(Known::Failed(reason, description)) => {
-                let field = read
-                    .parameters
-                    .iter()
-                    .find(|name| matches!(offline.value(name), Known::Failed(..)))
-                    .map_or_else(|| format!("rules[{index}]"), |name| format!("parameters.{name}"));
-                if !violations.iter().any(|other| other.field == field) {
-                    violations.push(Violation { field, reason, description });
-                }
-                continue;
-            }
-            Err(_) => continue,
-        };
+        // What fails of its own is told as such, under the parameter.
+        let Ok(values) = offline.values(rule.condition.references()) else { continue };
         let (reason, description) = match rule.condition.evaluate(&offline.scope(&values)) {
             Ok((true, _)) => continue,
             Ok((false, _)) => (ViolationReason::RuleViolated, rule.message.clone()),
@@ -194,6 +193,8 @@ pub struct Decision {
     pub decision: snapshot::Decision,
     /// How many executions; 0 where it is skipped or not known.
     pub instance_count: u32,
+    /// Why the run will fail at this step: the part of it, and what is wrong.
+    pub fault: Option<(&'static str, String)>,
 }
 
 /// Decides a step as far as that is known.
@@ -204,15 +205,20 @@ pub fn decide(offline: &Offline<'_>, step: &PlannedStep) -> Decision {
         condition: step.when.as_ref().map(|(_, text)| text.clone()),
         deciding: BTreeMap::new(),
     };
-    let unknown = |decision| Decision { decision, instance_count: 0 };
+    let unknown = |decision| Decision { decision, instance_count: 0, fault: None };
+    let faulty = |decision, part, why| {
+        let fault = Some((part, why));
+        Decision { decision, instance_count: 0, fault }
+    };
     match &step.when {
         None => decision.reason = DecisionReason::Unconditional,
         Some((condition, _)) => {
             let Ok(values) = offline.values(condition.references()) else {
                 return unknown(decision);
             };
-            let Ok((holds, deciding)) = condition.evaluate(&offline.scope(&values)) else {
-                return unknown(decision);
+            let (holds, deciding) = match condition.evaluate(&offline.scope(&values)) {
+                Ok(decided) => decided,
+                Err(error) => return faulty(decision, "when", error.to_string()),
             };
             decision.deciding = public(deciding);
             if !holds {
@@ -224,11 +230,14 @@ pub fn decide(offline: &Offline<'_>, step: &PlannedStep) -> Decision {
         }
     }
     match instances(offline, step) {
-        Instances::Unknown if step.matrix.is_empty() => unknown(decision),
         Instances::Unknown => {
             // It runs unless a list turns out to be empty.
             decision.reason = DecisionReason::Unspecified;
             unknown(decision)
+        }
+        Instances::Fault(why) => {
+            decision.reason = DecisionReason::Unspecified;
+            faulty(decision, "matrix", why)
         }
         Instances::Count(0) => {
             decision.action = StepAction::Skip;
@@ -237,27 +246,38 @@ pub fn decide(offline: &Offline<'_>, step: &PlannedStep) -> Decision {
         }
         Instances::Count(instance_count) => {
             decision.action = StepAction::Run;
-            Decision { decision, instance_count }
+            Decision { decision, instance_count, fault: None }
         }
     }
 }
 
 enum Instances {
     Unknown,
+    Fault(String),
     Count(u32),
 }
 
 fn instances(offline: &Offline<'_>, step: &PlannedStep) -> Instances {
     let mut lists = Vec::with_capacity(step.matrix.len());
+    let mut hangs = false;
     for (name, list) in &step.matrix {
-        let Ok(values) = offline.values(list.references()) else { return Instances::Unknown };
+        let Ok(values) = offline.values(list.references()) else {
+            hangs = true;
+            continue;
+        };
         match list.evaluate(&offline.scope(&values)) {
+            // Nothing times anything is nothing.
+            Ok(Value::List(items)) if items.is_empty() => return Instances::Count(0),
             Ok(Value::List(items)) => lists.push((name.clone(), items)),
-            _ => return Instances::Unknown,
+            Ok(_) => return Instances::Fault(NOT_A_LIST.to_owned()),
+            Err(error) => return Instances::Fault(error.to_string()),
         }
+    }
+    if hangs {
+        return Instances::Unknown;
     }
     match combinations(&lists) {
         Some(combined) => Instances::Count(u32::try_from(combined.len()).unwrap_or(u32::MAX)),
-        None => Instances::Unknown,
+        None => Instances::Fault(TOO_MANY.to_owned()),
     }
 }

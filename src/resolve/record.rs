@@ -1,19 +1,20 @@
-//! The form in which a resolved run is kept: the redacted record, authenticated,
-//! and the secrets, sealed.
+//! The form in which a resolved run is kept: the redacted record, authenticated
+//! together with what the store says of the run, and the secrets, sealed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::request::FrozenRequest;
-use crate::name::{AliasName, ParameterName};
+use crate::audit::Principal;
+use crate::name::{AliasName, EnvironmentName, ParameterName, PresetName};
 use crate::plan::{Interface, InterfaceParameter};
 use crate::schema::Schema;
 use crate::snapshot::{FORMAT, Snapshot};
 use crate::store::NewRun;
 use crate::store::sealing::Sealer;
-use crate::value::binary::wire::{put_bytes, put_count, put_u64};
 
 /// What is kept of a run in the open.
 #[derive(Clone)]
@@ -35,10 +36,40 @@ pub struct Unreadable;
 #[derive(Serialize, Deserialize)]
 struct Written {
     format: u32,
+    run: WrittenRun,
     snapshot: Snapshot,
     request: FrozenRequest,
     parameters: BTreeMap<ParameterName, WrittenParameter>,
     aliases: BTreeMap<AliasName, ParameterName>,
+}
+
+/// What the store keeps beside the record, so that a row that was changed is
+/// noticed: whose run it is decides who may have its secrets.
+#[derive(Serialize, Deserialize, PartialEq, Eq)]
+struct WrittenRun {
+    environment: EnvironmentName,
+    preset: Option<PresetName>,
+    owner: Principal,
+    revision: String,
+    bundle: String,
+    labels: BTreeMap<String, String>,
+    created: Timestamp,
+    expires: Timestamp,
+}
+
+impl WrittenRun {
+    fn of(run: &NewRun) -> Self {
+        Self {
+            environment: run.environment.clone(),
+            preset: run.preset.clone(),
+            owner: run.owner.clone(),
+            revision: run.revision.clone(),
+            bundle: run.bundle.clone(),
+            labels: run.labels.clone(),
+            created: run.created,
+            expires: run.expires,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,8 +82,7 @@ struct WrittenParameter {
 const CODE: usize = 32;
 
 impl Record {
-    /// The record's bytes: an authentication code and JSON. The code also covers
-    /// what the store keeps of `run` beside the record.
+    /// The record's bytes, for this run: an authentication code and JSON.
     ///
     /// # Errors
     /// A library failed, which no record is known to cause.
@@ -69,13 +99,14 @@ impl Record {
             .collect();
         let written = Written {
             format: FORMAT,
+            run: WrittenRun::of(run),
             snapshot: self.snapshot.clone(),
             request: self.request.clone(),
             parameters,
             aliases: self.interface.aliases.clone(),
         };
         let json = serde_json::to_vec(&written).map_err(|_| Unreadable)?;
-        let mut bytes = sealer.authenticate(&run.key, &covered(run, &json)).to_vec();
+        let mut bytes = sealer.authenticate(&run.key, &json).to_vec();
         bytes.extend(json);
         Ok(bytes)
     }
@@ -83,14 +114,14 @@ impl Record {
     /// Reads the record of a run back.
     ///
     /// # Errors
-    /// It or what is kept beside it was changed, or can't be read.
-    pub fn from_bytes(run: &NewRun, sealer: &Sealer) -> Result<Self, Unreadable> {
+    /// It or the run beside it was changed, or it can't be read.
+    pub fn of_run(run: &NewRun, sealer: &Sealer) -> Result<Self, Unreadable> {
         let (code, json) = run.record.split_first_chunk::<CODE>().ok_or(Unreadable)?;
-        if !sealer.verify(&run.key, &covered(run, json), code) {
+        if !sealer.verify(&run.key, json, code) {
             return Err(Unreadable);
         }
         let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
-        if written.format != FORMAT {
+        if written.format != FORMAT || written.run != WrittenRun::of(run) {
             return Err(Unreadable);
         }
         let mut parameters = BTreeMap::new();
@@ -102,28 +133,6 @@ impl Record {
         let interface = Arc::new(Interface { parameters, aliases: written.aliases });
         Ok(Self { snapshot: written.snapshot, request: written.request, interface })
     }
-}
-
-/// What the code covers, joined without doubt: permission is decided by the
-/// environment, the preset and the owner that the store gives back.
-fn covered(run: &NewRun, json: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(json.len() + 512);
-    let preset = run.preset.as_ref().map(|preset| preset.as_str()).unwrap_or_default();
-    for text in [run.environment.as_str(), preset, &run.owner.name, &run.revision, &run.bundle] {
-        put_bytes(&mut out, text.as_bytes());
-    }
-    out.extend_from_slice(&(run.owner.kind as i32).to_be_bytes());
-    for time in [run.created, run.expires] {
-        // To the second: a store may keep less of a time than it was given.
-        put_u64(&mut out, time.as_second().cast_unsigned());
-    }
-    put_count(&mut out, run.labels.len());
-    for (key, value) in &run.labels {
-        put_bytes(&mut out, key.as_bytes());
-        put_bytes(&mut out, value.as_bytes());
-    }
-    out.extend_from_slice(json);
-    out
 }
 
 /// The name under which a parameter's value is sealed.

@@ -21,6 +21,13 @@ use crate::value::{PublicValue, Value};
 /// The most executions of one step.
 pub const MAX_INSTANCES: usize = 256;
 
+pub(super) const NOT_A_LIST: &str = "not a list";
+pub(super) const TOO_MANY: &str = "more than 256 combinations";
+
+/// The most bytes of all that the steps of a run are handed: public values are
+/// limited, but each of 256 instances may repeat them.
+pub const MAX_RENDERED_BYTES: usize = 16 << 20;
+
 /// A step that was decided, with the combinations of its matrix.
 pub struct Decided<'a> {
     /// The step.
@@ -86,12 +93,11 @@ async fn combine(
             .evaluate(&scope)
             .map_err(|error| step_failed(evaluator, &step.name, "matrix", &error.to_string()))?;
         let Value::List(items) = value else {
-            return Err(step_failed(evaluator, &step.name, "matrix", "not a list"));
+            return Err(step_failed(evaluator, &step.name, "matrix", NOT_A_LIST));
         };
         lists.push((name.clone(), items));
     }
-    combinations(&lists)
-        .ok_or_else(|| step_failed(evaluator, &step.name, "matrix", "more than 256 combinations"))
+    combinations(&lists).ok_or_else(|| step_failed(evaluator, &step.name, "matrix", TOO_MANY))
 }
 
 /// The combinations of several lists, the last one turning fastest; none where
@@ -99,6 +105,10 @@ async fn combine(
 pub(super) fn combinations(
     lists: &[(MatrixName, Vec<Value>)],
 ) -> Option<Vec<BTreeMap<MatrixName, Value>>> {
+    // Many times nothing is nothing, not too many.
+    if lists.iter().any(|(_, items)| items.is_empty()) {
+        return Some(Vec::new());
+    }
     let count = lists.iter().try_fold(1_usize, |count, (_, items)| {
         count.checked_mul(items.len()).filter(|count| *count <= MAX_INSTANCES)
     })?;
@@ -122,9 +132,6 @@ fn step_failed(evaluator: &Evaluator<'_>, step: &StepName, part: &str, error: &s
     evaluator.fail(Failure::own(subject, ViolationReason::TemplateFailed, error.to_owned()))
 }
 
-/// All that a caller learns of an entry that can't be made of its secrets.
-const UNFIT_SECRET: &str = "can't be made of its secrets";
-
 /// A rendered step with the bytes of its secret entries, by item and instance.
 pub struct Rendered {
     /// The step.
@@ -133,7 +140,8 @@ pub struct Rendered {
     pub secrets: Vec<(u32, ItemName, SecretBytes)>,
 }
 
-/// Renders a step that was decided, from values that were had.
+/// Renders a step that was decided, from values that were had. `room` is what is
+/// left of [`MAX_RENDERED_BYTES`].
 ///
 /// # Errors
 /// The failures are the evaluator's.
@@ -141,10 +149,11 @@ pub fn render(
     evaluator: &Evaluator<'_>,
     values: &Values,
     fingerprints: &Fingerprints,
+    room: &mut usize,
     decided: Decided<'_>,
 ) -> Result<Rendered, Failed> {
     let mut rendering =
-        Rendering { evaluator, fingerprints, decided: &decided, secrets: Vec::new() };
+        Rendering { evaluator, fingerprints, decided: &decided, room, secrets: Vec::new() };
     let scope = evaluator.scope(values);
     let mut instances = Vec::with_capacity(decided.combinations.len());
     for (index, combination) in decided.combinations.iter().enumerate() {
@@ -167,6 +176,7 @@ struct Rendering<'a> {
     evaluator: &'a Evaluator<'a>,
     fingerprints: &'a Fingerprints,
     decided: &'a Decided<'a>,
+    room: &'a mut usize,
     secrets: Vec<(u32, ItemName, SecretBytes)>,
 }
 
@@ -178,24 +188,32 @@ impl Rendering<'_> {
         combination: &BTreeMap<MatrixName, Value>,
     ) -> Result<FrozenInstance, Failed> {
         let step = self.decided.step;
+        // All that is wrong with one instance is told, and then no more.
+        let mut failed = None;
         let mut run = Vec::with_capacity(step.run.len());
         for (at, template) in step.run.iter().enumerate() {
-            let value = self.evaluate(template, scope, || format!("run/{at}"))?;
-            self.splice(&mut run, value, at)?;
+            if let Err(failure) = self.argument(scope, template, at, &mut run) {
+                failed = Some(failure);
+            }
         }
         let mut env = BTreeMap::new();
         for entry in &step.env {
-            let item = ItemName::env(&entry.name);
-            if let Some(frozen) = self.entry(scope, index, entry, item)? {
-                env.insert(entry.name.clone(), frozen);
+            match self.entry(scope, index, entry, ItemName::env(&entry.name)) {
+                Ok(Some(frozen)) => drop(env.insert(entry.name.clone(), frozen)),
+                Ok(None) => {}
+                Err(failure) => failed = Some(failure),
             }
         }
         let mut files = BTreeMap::new();
         for (entry, mode) in &step.files {
-            let item = ItemName::file(&entry.name);
-            if let Some(frozen) = self.entry(scope, index, entry, item)? {
-                files.insert(entry.name.clone(), (frozen, *mode));
+            match self.entry(scope, index, entry, ItemName::file(&entry.name)) {
+                Ok(Some(frozen)) => drop(files.insert(entry.name.clone(), (frozen, *mode))),
+                Ok(None) => {}
+                Err(failure) => failed = Some(failure),
             }
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
         }
         // A matrix can't read a secret: its items are public by the plan's word.
         let matrix = combination
@@ -205,39 +223,59 @@ impl Rendering<'_> {
         Ok(FrozenInstance { matrix, run, env, files })
     }
 
+    fn failed(&self, part: &str, error: &str) -> Failed {
+        step_failed(self.evaluator, &self.decided.step.name, part, error)
+    }
+
+    /// Of what is made of secrets, nothing is told but that it failed.
     fn evaluate(
         &self,
         template: &Template,
         scope: &dyn Scope,
-        part: impl Fn() -> String,
+        part: &str,
+        secret: bool,
     ) -> Result<Value, Failed> {
-        let name = &self.decided.step.name;
-        let value = template
-            .evaluate(scope)
-            .map_err(|error| step_failed(self.evaluator, name, &part(), &error.to_string()))?;
-        value
-            .check_limits()
-            .map_err(|limit| step_failed(self.evaluator, name, &part(), &limit.to_string()))?;
+        let value = template.evaluate(scope).map_err(|error| match secret {
+            true => self.failed(part, "can't be evaluated"),
+            false => self.failed(part, &error.to_string()),
+        })?;
+        value.check_limits().map_err(|limit| self.failed(part, &limit.to_string()))?;
         Ok(value)
     }
 
+    /// Takes so many bytes of the room that all steps have together.
+    fn take(&mut self, bytes: usize, part: &str) -> Result<(), Failed> {
+        match self.room.checked_sub(bytes) {
+            Some(left) => {
+                *self.room = left;
+                Ok(())
+            }
+            None => {
+                Err(self.failed(part, "what the steps are handed has more than 16 MiB together"))
+            }
+        }
+    }
+
     /// A list is spliced in, null is left out.
-    fn splice(&self, run: &mut Vec<String>, value: Value, at: usize) -> Result<(), Failed> {
-        let items = match value {
+    fn argument(
+        &mut self,
+        scope: &dyn Scope,
+        template: &Template,
+        at: usize,
+        run: &mut Vec<String>,
+    ) -> Result<(), Failed> {
+        let part = format!("run/{at}");
+        let items = match self.evaluate(template, scope, &part, false)? {
             Value::Null => return Ok(()),
             Value::List(items) => items,
             other => vec![other],
         };
         for item in items {
-            let text = item.text().filter(|text| !text.contains('\0')).ok_or_else(|| {
-                let part = format!("run/{at}");
-                step_failed(
-                    self.evaluator,
-                    &self.decided.step.name,
-                    &part,
-                    "an argument isn't text",
-                )
-            })?;
+            let text = item.text().ok_or_else(|| self.failed(&part, "an argument isn't text"))?;
+            if text.contains('\0') {
+                return Err(self.failed(&part, "an argument can't hold NUL bytes"));
+            }
+            self.take(text.len(), &part)?;
             run.push(text);
         }
         Ok(())
@@ -250,24 +288,30 @@ impl Rendering<'_> {
         entry: &PlannedEntry,
         item: ItemName,
     ) -> Result<Option<FrozenEntry>, Failed> {
+        let part = item.as_str();
+        let is_variable = part.starts_with("env.");
         // Why a text with a secret can't be made depends on the secret.
         let failed = |error: &str| {
-            let told = if entry.secrets.is_empty() { error } else { UNFIT_SECRET };
-            step_failed(self.evaluator, &self.decided.step.name, item.as_str(), told)
+            let secret = !entry.secrets.is_empty();
+            self.failed(part, if secret { "a text with a secret can't be made" } else { error })
         };
-        let value = entry.template.evaluate(scope).map_err(|error| failed(&error.to_string()))?;
-        value.check_limits().map_err(|limit| failed(&limit.to_string()))?;
-        let value = match value {
+        let value = match self.evaluate(&entry.template, scope, part, !entry.secrets.is_empty())? {
             Value::Null => return Ok(None),
+            Value::Bytes(_) if is_variable => {
+                return Err(failed("a variable can't hold bytes; `| b64` makes text"));
+            }
             Value::Bytes(bytes) => Value::Bytes(bytes),
             other => Value::String(other.text().ok_or_else(|| failed("not text"))?),
         };
-        let is_variable = item.as_str().starts_with("env.");
-        let unfit = matches!(&value, Value::String(text) if is_variable && text.contains('\0'))
-            || (is_variable && matches!(value, Value::Bytes(_)));
-        if unfit {
-            return Err(failed("a variable can't hold NUL bytes"));
-        }
+        let length = match &value {
+            Value::String(text) if is_variable && text.contains('\0') => {
+                return Err(failed("a variable can't hold NUL bytes"));
+            }
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.take(length, part)?;
         if entry.secrets.is_empty() {
             return Ok(Some(match value {
                 Value::String(text) => FrozenEntry::Text(text),

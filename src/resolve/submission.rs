@@ -12,6 +12,9 @@ use crate::secret::SecretBytes;
 use crate::snapshot::{SecretEncoding, Warning, WarningKind};
 use crate::value::Value;
 
+#[cfg(test)]
+mod tests;
+
 pub use read::read_overrides;
 
 /// Values of a request, not yet checked: any of them may be a misplaced secret,
@@ -53,10 +56,12 @@ pub struct MalformedValue {
 pub struct ReadOverrides {
     /// The values.
     pub values: BTreeMap<ParameterName, Value>,
-    /// The field and name that each was passed by.
+    /// The field and name that each was passed by, the one read first.
     pub fields: BTreeMap<ParameterName, String>,
     /// Parameters that were named, soundly or not.
     pub named: BTreeSet<ParameterName>,
+    /// Those of them that have a problem.
+    pub unsound: BTreeSet<ParameterName>,
     /// Those that were named by an alias.
     pub by_alias: BTreeSet<ParameterName>,
     /// How many names are not declared.
@@ -73,6 +78,9 @@ pub struct Submission {
     pub overrides: BTreeMap<ParameterName, Value>,
     /// What the caller should mend.
     pub warnings: Vec<Warning>,
+    /// Parameters with a problem of their own: nothing is told of what reads
+    /// them.
+    pub unsound: BTreeSet<ParameterName>,
 }
 
 /// Checks everything about a request that the plan alone can tell. The overrides
@@ -83,7 +91,8 @@ pub fn submit(
     read: ReadOverrides,
     violations: &mut Vec<Violation>,
 ) -> Submission {
-    refuse_unbindable(plan, &read, violations);
+    let mut unsound = read.unsound.clone();
+    unsound.extend(refuse_unbindable(plan, &read, violations));
     let preset = check_preset(plan, preset, violations);
     let mut values = BTreeMap::new();
     for (name, value) in preset.iter().filter_map(|name| plan.common.presets.get(name)).flatten() {
@@ -100,44 +109,40 @@ pub fn submit(
                 reason: ViolationReason::MissingParameter,
                 description: "required, and no layer binds it".into(),
             });
+            unsound.insert(name.clone());
         }
     }
-    Submission { preset, values, warnings: warnings(plan, &read), overrides: read.values }
+    let warnings = warnings(plan, &read);
+    Submission { preset, values, warnings, overrides: read.values, unsound }
 }
 
-/// Locked, or not for a run to bind. Of one name the first problem is told, and
-/// these come before its type.
-fn refuse_unbindable(plan: &Plan, read: &ReadOverrides, violations: &mut Vec<Violation>) {
+/// Locked, or not for a run to bind; gives the parameters concerned. Of one path
+/// the first problem is told, and these come before its secrecy and its type.
+fn refuse_unbindable(
+    plan: &Plan,
+    read: &ReadOverrides,
+    violations: &mut Vec<Violation>,
+) -> Vec<ParameterName> {
+    let mut refused = Vec::new();
     for (name, field) in &read.fields {
         let lock = plan.parameters.get(name).and_then(|parameter| parameter.lock);
         let bindable = plan.common.declared.get(name).map(|declared| declared.bindable);
-        let problem = match (lock, bindable) {
-            (Some(layer), _) => Some((
+        let (reason, description) = match (lock, bindable) {
+            (Some(layer), _) => (
                 ViolationReason::ParameterLocked,
                 format!("locked by {}", layer_words(layer, plan.environment.as_str())),
-            )),
-            (None, Some(crate::definition::Bindable::Run)) => None,
-            (None, _) => Some((
+            ),
+            (None, Some(crate::definition::Bindable::Run)) => continue,
+            (None, _) => (
                 ViolationReason::OverrideNotAllowed,
                 "its declaration lets no run bind it".to_owned(),
-            )),
+            ),
         };
-        if let Some((reason, description)) = problem {
-            violations.retain(|other| !is_within(&other.field, field) || is_first(other.reason));
-            if !violations.iter().any(|other| other.field == *field) {
-                violations.push(Violation { field: field.clone(), reason, description });
-            }
-        }
+        violations.retain(|other| other.field != *field);
+        violations.push(Violation { field: field.clone(), reason, description });
+        refused.push(name.clone());
     }
-}
-
-fn is_first(reason: ViolationReason) -> bool {
-    matches!(reason, ViolationReason::DuplicateParameter | ViolationReason::UnknownParameter)
-}
-
-/// Whether a field is `outer` or a place inside its value.
-fn is_within(field: &str, outer: &str) -> bool {
-    field.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    refused
 }
 
 /// A layer in words for people.

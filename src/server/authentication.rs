@@ -5,20 +5,21 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::server::UdsConnectInfo;
 
 use crate::audit::Principal;
-use crate::engine::Caller;
 
-/// The caller of a request; none where nothing tells who it is.
-pub(super) fn caller<T>(request: &Request<T>) -> Option<Caller> {
+/// The caller of a request; none where nothing tells who it is. Who shows a
+/// bearer token wants to be taken for its owner, not for the socket's peer; this
+/// daemon knows no tokens, so none is good.
+pub(super) fn principal<T>(request: &Request<T>) -> Option<Principal> {
+    if request.metadata().contains_key("authorization") {
+        return None;
+    }
     let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
-    Some(Caller {
-        principal: Principal::unix_user(peer.uid()),
-        trace_id: trace_id(request.metadata()),
-    })
+    Some(Principal::unix_user(peer.uid()))
 }
 
 /// The trace id of a W3C `traceparent`; empty where there is none or it isn't
 /// well formed.
-fn trace_id(metadata: &MetadataMap) -> String {
+pub(super) fn trace_id(metadata: &MetadataMap) -> String {
     let text = metadata.get("traceparent").and_then(|value| value.to_str().ok());
     text.and_then(well_formed).unwrap_or_default().to_owned()
 }
@@ -74,6 +75,6 @@ mod tests {
 
     #[test]
     fn without_a_socket_nobody_calls() {
-        assert!(caller(&Request::new(())).is_none());
+        assert!(principal(&Request::new(())).is_none());
     }
 }

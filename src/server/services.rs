@@ -65,26 +65,43 @@ impl Edge {
         F: Future<Output = Result<A, Refusal>>,
     {
         let mut line = Line::begin(rpc);
-        let caller = line.caller(&request)?;
+        let caller = self.caller(&mut line, &request).await?;
         let answer = work(caller, request.into_inner()).await;
         match answer.and_then(|answer| status::fits(&answer).map(|()| answer)) {
             Ok(answer) => {
                 line.end(Code::Ok, "");
                 Ok(Response::new(answer))
             }
-            Err(refusal) => {
-                line.end(status::code(&refusal), refusal.reason());
-                Err(status::status(&refusal))
-            }
+            Err(refusal) => Err(line.refuse(&refusal)),
         }
     }
 
     /// Answers for an rpc that a later version serves.
-    fn unserved<Q, A>(&self, rpc: &'static str, request: &Request<Q>) -> Result<A, Status> {
+    async fn unserved<Q: Sync, A>(
+        &self,
+        rpc: &'static str,
+        request: &Request<Q>,
+    ) -> Result<A, Status> {
         let mut line = Line::begin(rpc);
-        line.caller(request)?;
+        self.caller(&mut line, request).await?;
         line.end(Code::Unimplemented, "");
         Err(status::unserved(rpc))
+    }
+
+    /// Who calls; that nobody can tell is recorded.
+    async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
+        let trace_id = authentication::trace_id(request.metadata());
+        match authentication::principal(request) {
+            Some(principal) => {
+                line.principal.clone_from(&principal.name);
+                line.trace_id.clone_from(&trace_id);
+                Ok(Caller { principal, trace_id })
+            }
+            None => {
+                let refusal = self.engine.unauthenticated(trace_id).await;
+                Err(line.refuse(&refusal))
+            }
+        }
     }
 }
 
@@ -109,14 +126,9 @@ impl Line {
         }
     }
 
-    fn caller<Q>(&mut self, request: &Request<Q>) -> Result<Caller, Status> {
-        let Some(caller) = authentication::caller(request) else {
-            self.end(Code::Unauthenticated, "UNAUTHENTICATED");
-            return Err(status::unauthenticated());
-        };
-        self.principal.clone_from(&caller.principal.name);
-        self.trace_id.clone_from(&caller.trace_id);
-        Ok(caller)
+    fn refuse(&mut self, refusal: &Refusal) -> Status {
+        self.end(status::code(refusal), refusal.reason());
+        status::status(refusal)
     }
 
     fn end(&mut self, code: Code, reason: &'static str) {

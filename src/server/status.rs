@@ -30,13 +30,6 @@ pub(super) fn status(refusal: &Refusal) -> Status {
     Status::with_error_details(code(refusal), message(refusal), details)
 }
 
-/// The status of a caller whose identity isn't known.
-pub(super) fn unauthenticated() -> Status {
-    let mut details = tonic_types::ErrorDetails::new();
-    details.set_error_info("UNAUTHENTICATED", DOMAIN, std::collections::HashMap::new());
-    Status::with_error_details(Code::Unauthenticated, "who calls could not be told", details)
-}
-
 /// The status of an rpc that a later version serves. It has no reason: to the
 /// caller it is as if the rpc were not known.
 pub(super) fn unserved(rpc: &str) -> Status {
@@ -68,6 +61,7 @@ pub(super) fn fits(answer: &impl prost::Message) -> Result<(), Refusal> {
 /// The code of a refusal.
 pub(super) fn code(refusal: &Refusal) -> Code {
     match refusal {
+        Refusal::Unauthenticated => Code::Unauthenticated,
         Refusal::AccessDenied { .. } => Code::PermissionDenied,
         Refusal::Invalid(_) => Code::InvalidArgument,
         Refusal::AuditUnavailable | Refusal::StoreUnavailable | Refusal::NotServing => {
@@ -96,6 +90,7 @@ pub(super) fn code(refusal: &Refusal) -> Code {
 /// The message for people.
 fn message(refusal: &Refusal) -> String {
     match refusal {
+        Refusal::Unauthenticated => "who calls could not be told".to_owned(),
         // INVARIANT: the same whether the thing exists or not.
         Refusal::AccessDenied { .. } => "not permitted, or not there".to_owned(),
         Refusal::Invalid(violations) => wrong_request(violations.len()),

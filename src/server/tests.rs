@@ -27,8 +27,8 @@ impl PipelineService for Arc<Slow> {
         &self,
         request: Request<v1::ListPipelinesRequest>,
     ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
-        let caller = authentication::caller(&request).unwrap();
-        self.asked.send(caller.principal.name).await.unwrap();
+        let principal = authentication::principal(&request).unwrap();
+        self.asked.send(principal.name).await.unwrap();
         let _permit = self.go.acquire().await.unwrap();
         Ok(Response::new(v1::ListPipelinesResponse::default()))
     }

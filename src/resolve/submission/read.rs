@@ -76,13 +76,12 @@ impl Reader<'_> {
         };
         let field = format!("{group}.{name}");
         if self.read.fields.contains_key(&declared) {
+            // What is wrong with the one read first is told under its own path.
             let description =
                 format!("`{declared}` is passed twice, by its name, an alias or in two fields");
             self.read.values.remove(&declared);
-            let first = self.read.fields.get(&declared).cloned().unwrap_or_default();
-            self.violations.retain(|other| !super::is_within(&other.field, &first));
+            self.read.unsound.insert(declared);
             self.tell(&field, ViolationReason::DuplicateParameter, description);
-            self.read.fields.insert(declared, field);
             return;
         }
         if !self.interface.parameters.contains_key(name) {
@@ -91,8 +90,9 @@ impl Reader<'_> {
         self.read.named.insert(declared.clone());
         self.read.fields.insert(declared.clone(), field.clone());
         let Some(parameter) = self.interface.parameters.get(&declared) else { return };
-        if let Some(value) = self.value(&field, parameter, passed) {
-            self.read.values.insert(declared, value);
+        match self.value(&field, parameter, passed) {
+            Some(value) => self.read.values.insert(declared, value).map_or((), drop),
+            None => drop(self.read.unsound.insert(declared)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{invalid, time, value};
 use crate::engine::{
     ContextRequest, ExplainRequest, Overrides, ResolveRequest, RunSelector, SecretOverride,
-    Violation,
+    Violation, ViolationReason,
 };
 use crate::proto::v1;
 use crate::secret::SecretBytes;
@@ -87,13 +87,18 @@ pub(in crate::server) fn selector(message: Option<v1::RunName>) -> RunSelector {
     RunSelector { pipeline, run_id, attempt }
 }
 
-/// How a run ended; none where that isn't told or not known.
-pub(in crate::server) fn outcome(number: i32) -> Option<RunEnd> {
-    match v1::RunOutcome::try_from(number).ok()? {
-        v1::RunOutcome::Unspecified => None,
-        v1::RunOutcome::Succeeded => Some(RunEnd::Succeeded),
-        v1::RunOutcome::Failed => Some(RunEnd::Failed),
-        v1::RunOutcome::Cancelled => Some(RunEnd::Cancelled),
+/// How a run ended, or what is wrong with what is said of it.
+pub(in crate::server) fn outcome(number: i32) -> Result<RunEnd, Violation> {
+    const EXPECTED: &str = "expected succeeded, failed or cancelled";
+    match v1::RunOutcome::try_from(number) {
+        Ok(v1::RunOutcome::Succeeded) => Ok(RunEnd::Succeeded),
+        Ok(v1::RunOutcome::Failed) => Ok(RunEnd::Failed),
+        Ok(v1::RunOutcome::Cancelled) => Ok(RunEnd::Cancelled),
+        Ok(v1::RunOutcome::Unspecified) => Err(Violation {
+            reason: ViolationReason::MissingField,
+            ..invalid("outcome", format!("required; {EXPECTED}"))
+        }),
+        Err(_) => Err(invalid("outcome", EXPECTED)),
     }
 }
 

@@ -44,7 +44,7 @@ impl AuditService for Edge {
         &self,
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        self.unserved("WatchEvents", &request)
+        self.unserved("WatchEvents", &request).await
     }
 
     async fn verify_log(

@@ -52,28 +52,28 @@ impl RunService for Edge {
         &self,
         request: Request<ListRunsRequest>,
     ) -> Result<Response<ListRunsResponse>, Status> {
-        self.unserved("ListRuns", &request)
+        self.unserved("ListRuns", &request).await
     }
 
     async fn list_failures(
         &self,
         request: Request<ListFailuresRequest>,
     ) -> Result<Response<ListFailuresResponse>, Status> {
-        self.unserved("ListFailures", &request)
+        self.unserved("ListFailures", &request).await
     }
 
     async fn diff_runs(
         &self,
         request: Request<DiffRunsRequest>,
     ) -> Result<Response<DiffRunsResponse>, Status> {
-        self.unserved("DiffRuns", &request)
+        self.unserved("DiffRuns", &request).await
     }
 
     async fn extend_run(
         &self,
         request: Request<ExtendRunRequest>,
     ) -> Result<Response<ExtendRunResponse>, Status> {
-        self.unserved("ExtendRun", &request)
+        self.unserved("ExtendRun", &request).await
     }
 
     async fn complete_run(
@@ -83,8 +83,8 @@ impl RunService for Edge {
         self.answer("CompleteRun", request, async |caller, message| {
             let run = requests::selector(message.run);
             let end = requests::outcome(message.outcome);
-            let view = self.engine.complete(&caller, run, end).await?;
-            Ok(CompleteRunResponse { run: Some(record::run(&view.run)) })
+            let ended = self.engine.complete(&caller, run, end).await?;
+            Ok(CompleteRunResponse { run: Some(record::run(&ended)) })
         })
         .await
     }

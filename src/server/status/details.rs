@@ -118,7 +118,8 @@ fn retry_delay(refusal: &Refusal) -> Option<Duration> {
 /// `ErrorInfo.metadata`.
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     match refusal {
-        Refusal::AccessDenied { .. }
+        Refusal::Unauthenticated
+        | Refusal::AccessDenied { .. }
         | Refusal::Invalid(_)
         | Refusal::AuditUnavailable
         | Refusal::StoreUnavailable

@@ -105,10 +105,13 @@ fn a_secrets_encoding_is_known_left_out_or_unknown() {
 }
 
 #[test]
-fn an_outcome_that_is_not_known_is_none() {
-    assert_eq!(outcome(1), Some(RunEnd::Succeeded));
-    assert_eq!(outcome(3), Some(RunEnd::Cancelled));
-    for number in [0, 4, -1, i32::MAX] {
-        assert_eq!(outcome(number), None);
+fn an_outcome_that_is_not_told_or_not_known_is_a_problem() {
+    assert_eq!(outcome(1), Ok(RunEnd::Succeeded));
+    assert_eq!(outcome(3), Ok(RunEnd::Cancelled));
+    assert_eq!(outcome(0).unwrap_err().reason, ViolationReason::MissingField);
+    for number in [4, -1, i32::MAX] {
+        let violation = outcome(number).unwrap_err();
+        assert_eq!(violation.field, "outcome");
+        assert_eq!(violation.reason, ViolationReason::InvalidField);
     }
 }

@@ -1,0 +1,197 @@
+//! The first call of a run: checked, resolved, frozen.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::{Asked, planned};
+use crate::audit::{EventDraft, Outcome};
+use crate::engine::flight::Landed;
+use crate::engine::record::{accesses_of, internal, name_accesses, store_refusal};
+use crate::engine::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, life};
+use crate::expression::RunScope;
+use crate::name::RunKey;
+use crate::plan::Plan;
+use crate::resolve::check::{Checked, check_request};
+use crate::resolve::failure::{Failure, refusal};
+use crate::resolve::record::Record;
+use crate::resolve::request::FrozenRequest;
+use crate::resolve::submission::{Overrides, Submission};
+use crate::resolve::{self, Resolution};
+use crate::secret::SecretBytes;
+use crate::store::sealing::Unsealable;
+use crate::store::{Created, NewRun, StoreError};
+
+/// All that the first call of a run needs to resolve it.
+pub(super) struct FirstCall {
+    plan: Arc<Plan>,
+    in_force: Arc<InForce>,
+    submission: Submission,
+    pub(super) request: Arc<FrozenRequest>,
+    started: Timestamp,
+    lifetime: Duration,
+}
+
+impl Engine {
+    /// Checks everything about a first call that needs no source.
+    pub(super) fn first_call(
+        &self,
+        asked: &Asked,
+        overrides: Overrides,
+        event: &mut EventDraft,
+    ) -> Result<FirstCall, Refusal> {
+        let in_force = self.in_force();
+        let plan = planned(&in_force, asked.named.pipeline.as_str(), asked.environment.as_str())?;
+        let mut violations = asked.problems.clone();
+        let lifetime = lifetime(asked, &plan, &in_force, &mut violations);
+        let started = self.store.now();
+        let scope = run_scope(&asked.key, started);
+        let Checked { submission, unknown_names } =
+            check_request(&plan, &asked.preset, overrides, Some(&scope), &mut violations);
+        event.unknown_names += unknown_names;
+        if !violations.is_empty() {
+            return Err(Refusal::Invalid(violations));
+        }
+        let request = FrozenRequest::new(
+            asked.environment.clone(),
+            &asked.preset,
+            &submission.overrides,
+            &plan.common.interface,
+            &self.fingerprints,
+        );
+        Ok(FirstCall { plan, in_force, submission, request: Arc::new(request), started, lifetime })
+    }
+
+    /// Resolves and keeps a run; none where one of its name is there by now.
+    pub(super) async fn freeze(
+        &self,
+        caller: &Caller,
+        key: &RunKey,
+        first: FirstCall,
+        event: EventDraft,
+    ) -> Landed {
+        let scope = run_scope(key, first.started);
+        let deadline = Instant::now() + first.in_force.resolve_timeout;
+        let resolution = Resolution {
+            plan: &first.plan,
+            submission: &first.submission,
+            run: &scope,
+            key,
+            sources: &first.in_force.sources,
+            fingerprints: &self.fingerprints,
+            deadline,
+        };
+        match resolve::resolve(&resolution).await {
+            Ok(outcome) => self.keep(caller, key, first, outcome, event).await,
+            Err(failures) => Err(self.failed(key, failures, event).await),
+        }
+    }
+
+    /// Records why a run could not be resolved.
+    async fn failed(&self, key: &RunKey, failures: Vec<Failure>, mut event: EventDraft) -> Refusal {
+        event.outcome = Outcome::Failed;
+        event.parameters = accesses_of(&failures);
+        let kept = life::failure_record(&failures);
+        let refusal = refusal(failures);
+        refusal.reason().clone_into(&mut event.reason);
+        match self.store.record_failure(key.clone(), kept, vec![event]).await {
+            Ok(_) => refusal,
+            Err(error) => {
+                tracing::error!(%error, "a failed resolution can't be recorded");
+                Refusal::AuditUnavailable
+            }
+        }
+    }
+
+    /// Seals and stores what was resolved, with its event in one commit.
+    async fn keep(
+        &self,
+        caller: &Caller,
+        key: &RunKey,
+        first: FirstCall,
+        outcome: resolve::Outcome,
+        mut event: EventDraft,
+    ) -> Landed {
+        let record = Record {
+            snapshot: outcome.snapshot,
+            request: first.request.as_ref().clone(),
+            interface: first.plan.common.interface.clone(),
+        };
+        let parameters = record.snapshot.parameters.keys();
+        name_accesses(&mut event, &record.snapshot, parameters, &self.fingerprints);
+        event.run = Some((key.run_id.clone(), key.attempt));
+        event.bundle.clone_from(&first.plan.bundle);
+        let Ok(sealed) = self.seal(key, &outcome.secrets) else {
+            return Err(self.refuse(event, internal("the secrets could not be sealed")).await);
+        };
+        let mut new = new_run(caller, key, &first, sealed);
+        let Ok(bytes) = record.to_bytes(&new, &self.sealer) else {
+            return Err(self.refuse(event, internal("the record could not be written")).await);
+        };
+        new.record = bytes;
+        match self.store.create_run(new, vec![event]).await {
+            Ok(Created::Created(_)) => {}
+            Ok(Created::Exists) => return Ok(None),
+            Err(StoreError::QueueFull) => return Err(Refusal::AuditUnavailable),
+            Err(error) => return Err(store_refusal(&error)),
+        }
+        // Read back: what this call answers is what every later one will.
+        let run = self.find_key(key)?.ok_or_else(|| internal("a run that was stored isn't there"));
+        run.map(Some)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the sealed store takes the secrets' bytes")]
+    fn seal(&self, key: &RunKey, secrets: &[(String, SecretBytes)]) -> Result<Vec<u8>, Unsealable> {
+        let items: Vec<(String, &[u8])> =
+            secrets.iter().map(|(name, bytes)| (name.clone(), bytes.expose())).collect();
+        self.sealer.seal(key, &items)
+    }
+}
+
+fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) -> NewRun {
+    // The store's times reach to the year 2262.
+    let latest = Timestamp::from_nanosecond(i64::MAX.into()).unwrap_or(Timestamp::MAX);
+    let expires = first.started.checked_add(first.lifetime).unwrap_or(latest).min(latest);
+    NewRun {
+        key: key.clone(),
+        environment: first.plan.environment.clone(),
+        preset: first.submission.preset.clone(),
+        owner: caller.principal.clone(),
+        revision: first.plan.revision.clone(),
+        bundle: first.plan.bundle.clone(),
+        labels: std::collections::BTreeMap::new(),
+        created: first.started,
+        expires,
+        record: Vec::new(),
+        sealed,
+    }
+}
+
+fn run_scope(key: &RunKey, started: Timestamp) -> RunScope {
+    RunScope {
+        id: key.run_id.to_string(),
+        attempt: key.attempt,
+        started_at: started.to_string(),
+        logical_date: None,
+    }
+}
+
+const LEAST_LIFETIME: Duration = Duration::from_mins(1);
+
+fn lifetime(
+    asked: &Asked,
+    plan: &Plan,
+    in_force: &InForce,
+    violations: &mut Vec<Violation>,
+) -> Duration {
+    let Some(lifetime) = asked.lifetime else { return plan.common.lifetime };
+    if lifetime < LEAST_LIFETIME || lifetime > in_force.maximum_lifetime {
+        violations.push(Violation {
+            field: "lifetime".into(),
+            reason: ViolationReason::InvalidField,
+            description: format!("expected 60 to {} seconds", in_force.maximum_lifetime.as_secs()),
+        });
+    }
+    lifetime
+}

@@ -1,0 +1,205 @@
+//! An engine over a configuration of the test, with sources that do as it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{
+    Caller, ContextRequest, Engine, EventsRequest, InForce, Overrides, PageRequest, Refusal,
+    ResolveRequest, Resolved, RevealRequest, Revealed, RunSelector,
+};
+use crate::access::Policies;
+use crate::audit::{Event, Principal};
+use crate::load::Compiled;
+use crate::resolve::fetch::Sources;
+use crate::resolve::testing::compile;
+use crate::store::keys::{FingerprintKey, SealingKey};
+use crate::store::sealing::Sealer;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{EventQuery, Store};
+
+/// A pipeline `p` with a secret, a matrix and a step that can be skipped.
+pub(super) const PIPELINE: &str = r#"name: p
+parameters:
+  n: { type: integer, default: 1, aliases: [count] }
+  go: { type: boolean, default: true }
+  list: { type: array, items: { type: integer }, default: [1, 2] }
+  remote: { type: string, from: { env: { from: first, name: A } } }
+  token: { type: string, secret: true, override: run, from: { env: { from: second, name: B } } }
+  header: { type: string, from: { template: "Bearer {{ params.token }}" } }
+presets: { quick: { n: 9 } }
+steps:
+  - { name: main, params: [n, remote, token], run: [echo, "{{ params.n }}"], env: { H: "{{ params.header }}" } }
+  - { name: each, needs: [main], matrix: { i: params.list }, env: { H: "{{ params.header }}{{ matrix.i }}" } }
+  - { name: rest, when: params.go, params: [token] }
+  - { name: open, params: [n] }
+"#;
+
+/// What is in a policy file that allows everything.
+pub(super) const ALL: &str = "permit (principal, action, resource);";
+
+/// An engine, and where it keeps things.
+pub(super) struct Bench {
+    pub(super) engine: Arc<Engine>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) folder: TempDir,
+}
+
+impl Bench {
+    /// Over [`PIPELINE`] and these sources, with everything allowed.
+    pub(super) fn new(sources: Sources) -> Self {
+        Self::under(ALL, sources)
+    }
+
+    /// The same under these policies.
+    pub(super) fn under(policies: &str, sources: Sources) -> Self {
+        Self::over(
+            &[
+                ("pipelines/p.yaml", PIPELINE),
+                ("environments/prod.yaml", "{}\n"),
+                ("policies/own.cedar", policies),
+            ],
+            sources,
+        )
+    }
+
+    /// Over a configuration of these files.
+    pub(super) fn over(files: &[(&str, &str)], sources: Sources) -> Self {
+        Self::open(TempDir::new().unwrap(), files, sources)
+    }
+
+    /// The same store and keys after its store was closed, with sources that fail.
+    pub(super) fn again(self) -> Self {
+        let Self { engine, store, folder } = self;
+        drop((engine, store));
+        let files = [
+            ("pipelines/p.yaml", PIPELINE),
+            ("environments/prod.yaml", "{}\n"),
+            ("policies/own.cedar", ALL),
+        ];
+        Self::open(folder, &files, Sources::new())
+    }
+
+    fn open(folder: TempDir, files: &[(&str, &str)], sources: Sources) -> Self {
+        let give_up = Box::new(|| panic!("the disk failed"));
+        let path = folder.path().join("paramd.db");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, give_up).unwrap());
+        let engine = Engine::new(
+            in_force(files, sources),
+            store.clone(),
+            Sealer::new(SealingKey::load_or_create(&folder.path().join("s.key")).unwrap()),
+            crate::store::fingerprint::Fingerprints::new(
+                &FingerprintKey::load_or_create(&folder.path().join("f.key")).unwrap(),
+            ),
+        );
+        Self { engine: Arc::new(engine), store, folder }
+    }
+
+    pub(super) async fn resolve(
+        &self,
+        uid: u32,
+        request: ResolveRequest,
+    ) -> Result<Resolved, Refusal> {
+        self.engine.resolve(&caller(uid), request).await
+    }
+
+    pub(super) async fn reveal(
+        &self,
+        uid: u32,
+        step: &str,
+        instance: Option<u32>,
+        names: &[&str],
+    ) -> Result<Revealed, Refusal> {
+        let request = RevealRequest {
+            run: run("r"),
+            step: step.into(),
+            instance,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            all: names.is_empty(),
+            sealed: false,
+            problems: Vec::new(),
+        };
+        self.engine.reveal(&caller(uid), request).await
+    }
+
+    /// Asks for a context; the answer is how many instances it has.
+    pub(super) async fn context(
+        &self,
+        uid: u32,
+        step: &str,
+        instance: Option<u32>,
+    ) -> Result<bytes::Bytes, Refusal> {
+        let request =
+            ContextRequest { run: run("r"), step: step.into(), instance, problems: Vec::new() };
+        let encode = |view: &super::ContextView<'_>| {
+            let count = u8::try_from(view.step.instances.len()).unwrap();
+            Ok(bytes::Bytes::from(vec![count, u8::from(view.fingerprints)]))
+        };
+        self.engine.context(&caller(uid), request, &encode).await
+    }
+
+    /// All events so far, oldest first.
+    pub(super) fn events(&self) -> Vec<Event> {
+        let query = EventQuery { limit: 10_000, ..EventQuery::default() };
+        self.store.events(&query).unwrap().events
+    }
+
+    /// The events as `ACTION OUTCOME REASON`, once all are on disk.
+    pub(super) async fn told(&self) -> Vec<String> {
+        self.settle().await;
+        let events = self.events();
+        events.iter().map(line).collect()
+    }
+
+    /// Waits until what is to be durable soon is.
+    pub(super) async fn settle(&self) {
+        self.store.record(Vec::new()).await.unwrap();
+    }
+}
+
+pub(super) fn line(event: &Event) -> String {
+    let draft = &event.draft;
+    format!("{:?} {:?} {}", draft.action, draft.outcome, draft.reason).trim_end().to_owned()
+}
+
+/// A bundle in force, with sources of the test.
+pub(super) fn in_force(files: &[(&str, &str)], sources: Sources) -> InForce {
+    let Compiled { plans, policies, .. } = compile(files);
+    let policies: Policies = policies;
+    InForce {
+        plans,
+        policies,
+        sources,
+        maximum_lifetime: Duration::from_hours(1),
+        resolve_timeout: Duration::from_secs(20),
+    }
+}
+
+pub(super) fn caller(uid: u32) -> Caller {
+    Caller { principal: Principal::unix_user(uid), trace_id: String::new() }
+}
+
+pub(super) fn run(run_id: &str) -> RunSelector {
+    RunSelector { pipeline: "p".into(), run_id: run_id.into(), attempt: 0 }
+}
+
+/// Asks to resolve the run `r` with these texts.
+pub(super) fn request(texts: &[(&str, &str)]) -> ResolveRequest {
+    let text: BTreeMap<_, _> =
+        texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    ResolveRequest {
+        run: run("r"),
+        environment: "dev".into(),
+        preset: String::new(),
+        overrides: Overrides { text, ..Overrides::default() },
+        lifetime: None,
+        problems: Vec::new(),
+    }
+}
+
+/// Asks for the first page of all events.
+pub(super) fn page(size: i32) -> EventsRequest {
+    EventsRequest { page: PageRequest { size, token: String::new() }, ..EventsRequest::default() }
+}
