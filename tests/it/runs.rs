@@ -3,7 +3,11 @@
 mod access;
 mod bad_input;
 mod crash;
+mod errors;
+mod full;
 mod life;
+mod limits;
+mod log;
 mod process;
 mod vault;
 

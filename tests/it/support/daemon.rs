@@ -27,12 +27,20 @@ pub(crate) struct Launch {
     pub(crate) dev: bool,
     /// The daemon's environment, whole.
     pub(crate) env: Vec<(String, OsString)>,
+    /// A shell's words that come before the daemon.
+    pub(crate) before: &'static str,
 }
 
 impl Launch {
     /// `serve --dev` with nothing in the environment.
     pub(crate) fn dev(config: &Path, folder: &Path) -> Self {
-        Self { config: config.into(), folder: folder.into(), dev: true, env: Vec::new() }
+        Self {
+            config: config.into(),
+            folder: folder.into(),
+            dev: true,
+            env: Vec::new(),
+            before: "",
+        }
     }
 
     /// `serve` as `paramd.yaml` says, on its own store and keys.
@@ -64,7 +72,9 @@ impl Launch {
     pub(crate) fn spawn(&self) -> Daemon {
         let socket = self.socket();
         private_folder(socket.parent().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paramd"));
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("{}exec \"$@\"", self.before)).arg("sh");
+        command.arg(env!("CARGO_BIN_EXE_paramd"));
         command.arg("serve").arg("--config").arg(&self.config);
         if self.dev {
             command.arg("--dev").arg("--listen").arg(format!("unix:{}", socket.display()));
@@ -150,6 +160,11 @@ impl Daemon {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The process.
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
     }
 
     /// Sends a signal.
