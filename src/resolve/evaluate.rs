@@ -4,11 +4,11 @@
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
-use tokio::sync::OnceCell;
+use tokio::sync::SetOnce;
 
 use super::failure::{Asked, Failure, reason_of, words_of};
 use super::fetch::Fetcher;
@@ -42,7 +42,14 @@ pub struct Failed;
 const UNFIT_SECRET: &str = "isn't of the declared type, or breaks its schema";
 
 type Outcome = Result<Arc<Evaluated>, Failed>;
-type Pending<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// A parameter on its way. What it is computed from is waited for and never
+/// computed inside it: a long chain costs no stack.
+#[derive(Default)]
+struct Cell {
+    claimed: AtomicBool,
+    outcome: SetOnce<Outcome>,
+}
 
 /// Evaluates the parameters of one run on demand.
 pub struct Evaluator<'a> {
@@ -50,7 +57,7 @@ pub struct Evaluator<'a> {
     submission: &'a Submission,
     run: &'a RunScope,
     fetcher: Fetcher<'a>,
-    cells: BTreeMap<&'a ParameterName, OnceCell<Outcome>>,
+    cells: BTreeMap<&'a ParameterName, Cell>,
     failures: Mutex<Vec<Failure>>,
 }
 
@@ -62,7 +69,7 @@ impl<'a> Evaluator<'a> {
         run: &'a RunScope,
         fetcher: Fetcher<'a>,
     ) -> Self {
-        let cells = plan.parameters.keys().map(|name| (name, OnceCell::new())).collect();
+        let cells = plan.parameters.keys().map(|name| (name, Cell::default())).collect();
         Self { plan, submission, run, fetcher, cells, failures: Mutex::new(Vec::new()) }
     }
 
@@ -71,20 +78,54 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// [`Failed`], once all that could be had was had.
     pub async fn values(&self, names: &BTreeSet<ParameterName>) -> Result<Values, Failed> {
-        let outcomes = join_all(names.iter().map(|name| self.value(name))).await;
-        names
-            .iter()
-            .zip(outcomes)
-            .map(|(name, outcome)| Ok((name.clone(), outcome?)))
-            .collect::<Result<_, _>>()
-            .map(Values)
+        let values = self.available(names).await;
+        if values.0.len() == names.len() { Ok(values) } else { Err(Failed) }
     }
 
     /// Those of these values that can be had.
     pub async fn available(&self, names: &BTreeSet<ParameterName>) -> Values {
-        let outcomes = join_all(names.iter().map(|name| self.value(name))).await;
-        let had = names.iter().zip(outcomes);
-        Values(had.filter_map(|(name, outcome)| Some((name.clone(), outcome.ok()?))).collect())
+        join_all(self.claim(names).into_iter().map(|(name, cell)| self.settle(name, cell))).await;
+        self.wait_for(names).await
+    }
+
+    /// All that nobody computes yet of these and of what they are computed from.
+    fn claim(&self, names: &BTreeSet<ParameterName>) -> Vec<(&'a ParameterName, &Cell)> {
+        let mut claimed = Vec::new();
+        let mut waiting: Vec<ParameterName> = names.iter().cloned().collect();
+        while let Some(name) = waiting.pop() {
+            let Some((name, cell)) = self.cells.get_key_value(&name) else { continue };
+            if !cell.claimed.swap(true, Ordering::Relaxed) {
+                claimed.push((*name, cell));
+                waiting.extend(self.reads(name));
+            }
+        }
+        claimed
+    }
+
+    /// What a parameter is computed from in this run.
+    fn reads(&self, name: &ParameterName) -> BTreeSet<ParameterName> {
+        if self.submission.values.contains_key(name) {
+            return BTreeSet::new();
+        }
+        self.winner(name).map(|winner| winner.binding.computed_from()).unwrap_or_default()
+    }
+
+    async fn settle(&self, name: &ParameterName, cell: &Cell) {
+        let outcome = self.compute(name).await;
+        // Whoever has claimed it is the only one to set it.
+        let _ = cell.outcome.set(outcome);
+    }
+
+    /// Those of these that can be had, once somebody has computed them all.
+    async fn wait_for(&self, names: &BTreeSet<ParameterName>) -> Values {
+        let mut values = BTreeMap::new();
+        for name in names {
+            let Some(cell) = self.cells.get(name) else { continue };
+            if let Ok(evaluated) = cell.outcome.wait().await {
+                values.insert(name.clone(), evaluated.clone());
+            }
+        }
+        Values(values)
     }
 
     /// Whether anything failed so far.
@@ -112,23 +153,19 @@ impl<'a> Evaluator<'a> {
     pub fn evaluated(&self) -> BTreeMap<ParameterName, Arc<Evaluated>> {
         self.cells
             .iter()
-            .filter_map(|(name, cell)| Some(((*name).clone(), cell.get()?.clone().ok()?)))
+            .filter_map(|(name, cell)| Some(((*name).clone(), cell.outcome.get()?.clone().ok()?)))
             .collect()
     }
 
-    fn value<'s>(&'s self, name: &'s ParameterName) -> Pending<'s> {
-        Box::pin(async move {
-            let Some(cell) = self.cells.get(name) else { return Err(Failed) };
-            cell.get_or_init(|| self.compute(name)).await.clone()
-        })
+    fn winner(&self, name: &ParameterName) -> Option<&'a LayerBinding> {
+        self.plan.parameters.get(name)?.bindings.last()
     }
 
     async fn compute(&self, name: &ParameterName) -> Outcome {
         if let Some((layer, value)) = self.submission.values.get(name) {
             return Ok(self.evaluated_as(name, value.clone(), literal(*layer)));
         }
-        let winner = self.plan.parameters.get(name).and_then(|parameter| parameter.bindings.last());
-        let Some(winner) = winner else {
+        let Some(winner) = self.winner(name) else {
             let description = "required, and no layer binds it".to_owned();
             return Err(self.fail(Failure::own(
                 name.as_str(),
@@ -136,7 +173,11 @@ impl<'a> Evaluator<'a> {
                 description,
             )));
         };
-        let read = self.values(&winner.binding.computed_from()).await?;
+        let names = winner.binding.computed_from();
+        let read = self.wait_for(&names).await;
+        if read.0.len() < names.len() {
+            return Err(Failed);
+        }
         match winner.binding.as_ref() {
             PlannedBinding::Literal(value) => {
                 Ok(self.evaluated_as(name, value.clone(), literal(winner.layer)))
@@ -147,7 +188,7 @@ impl<'a> Evaluator<'a> {
                     .map_err(|error| self.template_failed(name, &error.to_string()))?;
                 let mut provenance = literal(winner.layer);
                 provenance.source = SourceKind::Template;
-                provenance.computed_from = winner.binding.computed_from();
+                provenance.computed_from = names;
                 self.checked(name, value, provenance, None)
             }
             PlannedBinding::Source(source) => self.fetch(name, winner, source, &read).await,

@@ -55,14 +55,34 @@ impl<'a> Offline<'a> {
         Some(winner.binding.as_ref())
     }
 
-    /// What is known of a parameter.
+    /// What is known of a parameter. What it is computed from comes first, and not
+    /// inside it: a long chain costs no stack.
     pub fn value(&self, name: &ParameterName) -> Known {
-        if let Some(known) = self.known.borrow().get(name) {
-            return known.clone();
+        let mut waiting = vec![name.clone()];
+        while let Some(name) = waiting.last() {
+            if self.known.borrow().contains_key(name) {
+                waiting.pop();
+                continue;
+            }
+            let unknown = self.unknown(name);
+            if unknown.is_empty() {
+                let known = self.compute(name);
+                self.known.borrow_mut().insert(name.clone(), known);
+            }
+            waiting.extend(unknown);
         }
-        let known = self.compute(name);
-        self.known.borrow_mut().insert(name.clone(), known.clone());
-        known
+        self.known.borrow().get(name).cloned().unwrap_or(Known::Hangs)
+    }
+
+    /// What a template reads and isn't known yet. No parameter reads itself: the
+    /// plan has no cycles.
+    fn unknown(&self, name: &ParameterName) -> Vec<ParameterName> {
+        let Some(PlannedBinding::Template { template, .. }) = self.binding(name) else {
+            return Vec::new();
+        };
+        let known = self.known.borrow();
+        let read = template.references().parameters.iter();
+        read.filter(|name| !known.contains_key(*name)).cloned().collect()
     }
 
     fn compute(&self, name: &ParameterName) -> Known {

@@ -476,3 +476,20 @@ fn requests_are_compared_by_meaning() {
         ["secret_overrides.limit"]
     );
 }
+
+/// A chain of a thousand parameters must not cost a thousand frames of stack.
+#[tokio::test]
+async fn a_long_chain_is_evaluated_like_a_short_one() {
+    let mut body = "parameters:\n  p0: { type: integer, default: 1 }\n".to_owned();
+    for index in 1..1_000 {
+        body += &format!(
+            "  p{index}: {{ type: integer, from: {{ template: \"{{{{ params.p{} + 1 }}}}\" }} }}\n",
+            index - 1
+        );
+    }
+    body += "steps: [{ name: s, params: [p999] }]\n";
+    let plan = plan(&body);
+    assert!(checked(&plan, texts(&[])).is_empty());
+    let snapshot = resolved(&plan, texts(&[]), &nothing()).await;
+    assert_eq!(shown(&snapshot, "p999"), "1000");
+}
