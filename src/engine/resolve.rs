@@ -243,6 +243,10 @@ impl Engine {
             &run.interface,
             &self.fingerprints,
         );
+        if !run.request.is_comparable(&request) {
+            let refusal = Refusal::SnapshotUnreadable { run: asked.key.clone() };
+            return Err(self.refuse(event, refusal).await);
+        }
         let differs = run.request.differs(&request);
         if !differs.is_empty() {
             let refusal = Refusal::RunConflict { run: asked.key.clone(), differs };
