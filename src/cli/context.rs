@@ -110,7 +110,11 @@ fn instance_text(instance: &v1::StepInstance, width: u16) -> String {
         let place = format!("file {name} ({:04o})", file.mode);
         sheet.row([&place, &content_text(file.content.as_ref())]);
     }
-    let _ = writeln!(text, "\n{}", sheet.text());
+    if instance.run.is_empty() && instance.env.is_empty() && instance.files.is_empty() {
+        text.push_str("\nno `run`, `env` or `files`: the executor has its own command\n");
+    } else {
+        let _ = writeln!(text, "\n{}", sheet.text());
+    }
     text
 }
 

@@ -10,6 +10,8 @@ use crate::secret::SecretBytes;
 
 /// The width of a table where the terminal doesn't say one.
 const PIPED_WIDTH: u16 = 80;
+/// No table fits a terminal that is narrower.
+const LEAST_WIDTH: u16 = 40;
 
 /// One of the two streams that a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +94,8 @@ impl Printer {
         rustix::termios::tcgetwinsize(&stdout)
             .map(|size| size.ws_col)
             .ok()
-            .filter(|columns| *columns >= 40)
-            .unwrap_or(PIPED_WIDTH)
+            .filter(|columns| *columns > 0)
+            .map_or(PIPED_WIDTH, |columns| columns.max(LEAST_WIDTH))
     }
 }
 

@@ -150,6 +150,9 @@ fn print(app: &App, events: &[v1::Event], next: &str) {
         let events = events.iter().map(EventDocument::new).collect();
         return app.printer.json(&Document { events, next_page_token });
     }
+    if events.is_empty() {
+        return app.printer.note("no event fits");
+    }
     app.printer.text(&table(events, app.printer.width()));
     if !next.is_empty() {
         app.printer.note("there are more: --limit 0 prints all");
