@@ -9,7 +9,7 @@ use crate::resolve::held::revealed_form;
 use crate::resolve::record::{entry_item, parameter_item};
 use crate::secret::SecretBytes;
 use crate::snapshot::SecretEncoding;
-use crate::store::sealing::Sealer;
+use crate::store::sealing::{Opener, Sealer};
 use crate::value::binary;
 
 /// The most bytes of an answer.
@@ -105,7 +105,7 @@ pub fn open(
 ) -> Result<Vec<RevealedSecret>, RevealError> {
     let mut left = MAX_ANSWER_BYTES;
     let mut secrets = Vec::with_capacity(items.len());
-    let run = scope.run;
+    let opener = sealer.opener(scope.run, sealed).map_err(|_| RevealError::Unreadable);
     if items.len() != permits.len() {
         // One for each; of none at all, that of the step is shown.
         let of_step = items.is_empty() && permits.len() == 1;
@@ -117,7 +117,8 @@ pub fn open(
         if !scope.covers(permit, item.name.as_str()) {
             return Err(RevealError::NotPermitted);
         }
-        let (encoding, bytes) = open_item(sealer, run, sealed, item)?;
+        let opener = opener.as_ref().map_err(|error| *error)?;
+        let (encoding, bytes) = open_item(opener, item)?;
         let size = bytes.len() + item.version.as_ref().map_or(0, String::len) + FRAME;
         left = left.checked_sub(size).ok_or(RevealError::TooLarge)?;
         secrets.push(RevealedSecret {
@@ -132,13 +133,10 @@ pub fn open(
 
 #[expect(clippy::disallowed_methods, reason = "the door: a permit and a record were shown")]
 fn open_item(
-    sealer: &Sealer,
-    run: &RunKey,
-    sealed: &[u8],
+    opener: &Opener<'_>,
     item: &Item<'_>,
 ) -> Result<(SecretEncoding, Vec<u8>), RevealError> {
-    let opened =
-        |name: &str| sealer.open_item(run, sealed, name).map_err(|_| RevealError::Unreadable);
+    let opened = |name: &str| opener.open(name).map_err(|_| RevealError::Unreadable);
     match item.place {
         Place::Parameter(name) => {
             let bytes = opened(&parameter_item(name))?;

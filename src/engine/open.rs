@@ -147,3 +147,54 @@ impl OpenRuns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::loaded;
+
+    fn key(run_id: &str) -> RunKey {
+        RunKey { run_id: run_id.parse().unwrap(), ..crate::resolve::testing::key() }
+    }
+
+    #[test]
+    fn runs_are_kept_up_to_a_number_of_bytes_the_oldest_go_first() {
+        let kept = OpenRuns::default();
+        let large = MAX_BYTES / 5;
+        for name in ["a", "b", "c"] {
+            kept.keep(Arc::new(loaded(name, large)), kept.epoch());
+        }
+        assert!(kept.find(&key("a")).is_none());
+        assert!(kept.find(&key("b")).is_some() && kept.find(&key("c")).is_some());
+        // The same run again is no other run.
+        kept.keep(Arc::new(loaded("c", large)), kept.epoch());
+        assert!(kept.find(&key("b")).is_some());
+        kept.forget(&key("b"));
+        assert!(kept.find(&key("b")).is_none());
+        kept.forget(&key("c"));
+        assert_eq!(kept.0.lock().unwrap().bytes, 0);
+    }
+
+    #[test]
+    fn what_was_read_before_a_run_ended_is_not_kept_after() {
+        let kept = OpenRuns::default();
+        let before = kept.epoch();
+        kept.forget(&key("a"));
+        kept.keep(Arc::new(loaded("a", 1)), before);
+        assert!(kept.find(&key("a")).is_none());
+    }
+
+    #[test]
+    fn answers_are_kept_up_to_a_number_of_bytes() {
+        let run = loaded("a", 0);
+        let key =
+            |step: &str| AnswerKey { step: step.to_owned(), instance: None, fingerprints: false };
+        let answer = |size: usize| Bytes::from(vec![1; size]);
+        run.keep_answer(key("huge"), answer(RUN_BYTES + 1));
+        assert!(run.answer(&key("huge")).is_none());
+        run.keep_answer(key("one"), answer(RUN_BYTES));
+        assert!(run.answer(&key("one")).is_some());
+        run.keep_answer(key("two"), answer(10));
+        assert!(run.answer(&key("one")).is_none() && run.answer(&key("two")).is_some());
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::open::LoadedRun;
 use super::{
     Caller, ContextRequest, Engine, EventsRequest, InForce, Overrides, PageRequest, Refusal,
     ResolveRequest, Resolved, RevealRequest, Revealed, RunSelector,
@@ -13,12 +14,15 @@ use super::{
 use crate::access::Policies;
 use crate::audit::{Event, Principal};
 use crate::load::Compiled;
+use crate::name::{EnvironmentName, RunKey};
 use crate::resolve::fetch::Sources;
+use crate::resolve::request::FrozenRequest;
 use crate::resolve::testing::compile;
+use crate::snapshot::{FORMAT, Snapshot};
 use crate::store::keys::{FingerprintKey, SealingKey};
 use crate::store::sealing::Sealer;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{EventQuery, Store};
+use crate::store::{EventQuery, NewRun, Store, StoredRun};
 
 /// A pipeline `p` with a secret, a matrix and a step that can be skipped.
 pub(super) const PIPELINE: &str = r#"name: p
@@ -202,4 +206,44 @@ pub(super) fn request(texts: &[(&str, &str)]) -> ResolveRequest {
 /// Asks for the first page of all events.
 pub(super) fn page(size: i32) -> EventsRequest {
     EventsRequest { page: PageRequest { size, token: String::new() }, ..EventsRequest::default() }
+}
+
+/// A run as it is kept ready, whose record had so many bytes.
+pub(super) fn loaded(run_id: &str, record_bytes: usize) -> LoadedRun {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let environment: EnvironmentName = "dev".parse().unwrap();
+    let frozen = NewRun {
+        key: RunKey { run_id: run_id.parse().unwrap(), ..crate::resolve::testing::key() },
+        environment: environment.clone(),
+        preset: None,
+        owner: Principal::unix_user(1),
+        revision: String::new(),
+        bundle: String::new(),
+        labels: BTreeMap::new(),
+        created: now,
+        expires: now,
+        record: Vec::new(),
+        sealed: Vec::new(),
+    };
+    let snapshot = Snapshot {
+        format: FORMAT,
+        parameters: BTreeMap::new(),
+        steps: Vec::new(),
+        warnings: Vec::new(),
+        secret_origins: BTreeMap::new(),
+    };
+    let request = FrozenRequest {
+        environment,
+        preset: String::new(),
+        overrides: BTreeMap::new(),
+        fingerprint_key: String::new(),
+    };
+    LoadedRun::new(
+        Arc::new(StoredRun { frozen, end: None }),
+        Arc::new(snapshot),
+        request,
+        Arc::default(),
+        bytes::Bytes::new(),
+        record_bytes,
+    )
 }

@@ -9,6 +9,8 @@
 //! bytes, and zeros up to a multiple of 32: the length of a password doesn't
 //! show.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
@@ -119,11 +121,21 @@ impl Sealer {
         sealed: &[u8],
         name: &str,
     ) -> Result<SecretBytes, Unreadable> {
+        self.opener(run, sealed)?.open(name)
+    }
+
+    /// Reads where the items of a run are, for whoever opens several of them.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn opener<'a>(
+        &'a self,
+        run: &'a RunKey,
+        sealed: &'a [u8],
+    ) -> Result<Opener<'a>, Unreadable> {
         let record = self.record(sealed)?;
-        let mut items = record.items.iter().enumerate();
-        let (index, item) =
-            items.find(|(_, item)| item.name == name).ok_or(Unreadable::NoSuchItem)?;
-        self.open_at(run, &record, index, item)
+        let names = record.items.iter().enumerate().map(|(index, item)| (item.name, index));
+        Ok(Opener { sealer: self, run, places: names.collect(), record })
     }
 
     /// What shows later that a record of a run is as it was: keep it beside the
@@ -197,6 +209,26 @@ impl Sealer {
         put_count(&mut out, place.count);
         put_bytes(&mut out, place.name.as_bytes());
         out
+    }
+}
+
+/// The items of a run, each opened when it is asked for.
+pub struct Opener<'a> {
+    sealer: &'a Sealer,
+    run: &'a RunKey,
+    record: Record<'a>,
+    places: HashMap<&'a str, usize>,
+}
+
+impl Opener<'_> {
+    /// Opens one item.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn open(&self, name: &str) -> Result<SecretBytes, Unreadable> {
+        let index = *self.places.get(name).ok_or(Unreadable::NoSuchItem)?;
+        let item = self.record.items.get(index).ok_or(Unreadable::NoSuchItem)?;
+        self.sealer.open_at(self.run, &self.record, index, item)
     }
 }
 

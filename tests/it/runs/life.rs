@@ -245,3 +245,73 @@ async fn a_rule_over_the_request_is_told_before_any_source_is_asked() {
     check_invalid(&status, &[("rules[0]", "RULE_VIOLATED")]);
     daemon.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_secret_has_the_form_of_its_type() {
+    let sources =
+        "  local: { file: { root: files }, grants: [{ pipelines: [\"*\"], paths: [\"*\"] }] }\n";
+    let config = Config::new(
+        sources,
+        "forms",
+        r#"name: forms
+parameters:
+  text: { type: string, secret: true, from: { file: { path: text } } }
+  json: { type: object, additionalProperties: { type: integer }, secret: true, from: { file: { path: json } } }
+  number: { type: integer, secret: true, override: run, from: { file: { path: number } } }
+  bytes: { type: string, contentEncoding: base64, secret: true, from: { file: { path: bytes } } }
+  none: { type: [string, "null"], secret: true, default: null }
+steps:
+  - name: s
+    params: [text, json, number, bytes, none]
+    env: { NUMBER: "{{ params.number }}", NONE: "{{ params.none }}" }
+    files:
+      raw: { template: "{{ params.bytes }}", mode: "0600" }
+      none: { template: "{{ params.none }}" }
+      text: { template: "{{ params.text }}" }
+"#,
+    );
+    config.write_secret("files/text", "a text with its line end\n");
+    config.write_secret("files/json", "{\"a\": 9007199254740993}");
+    config.write_secret("files/number", "7\n");
+    config.write_secret("files/bytes", b"\xff\x00\xfe");
+    let daemon = started(&config).await;
+    let client = daemon.client().await;
+    client.resolve(resolve("forms", "a")).await.unwrap();
+    let secrets = client.reveal_all(&run("forms", "a"), "s", None).await.unwrap();
+    let told: Vec<_> = secrets
+        .iter()
+        .map(|one| {
+            let payload = one.payload.as_ref().unwrap();
+            (one.name.as_str(), payload.data.as_slice(), payload.encoding().as_str_name())
+        })
+        .collect();
+    let (text, json, binary) =
+        ("SECRET_ENCODING_TEXT", "SECRET_ENCODING_JSON", "SECRET_ENCODING_BINARY");
+    assert_eq!(
+        told,
+        [
+            ("bytes", &b"\xff\x00\xfe"[..], binary),
+            ("env.NUMBER", b"7", text),
+            ("files.raw", b"\xff\x00\xfe", binary),
+            ("files.text", b"a text with its line end\n", text),
+            ("json", b"{\"a\":9007199254740993}", json),
+            ("none", b"null", json),
+            ("number", b"7", json),
+            ("text", b"a text with its line end\n", text),
+        ]
+    );
+    let answer = client.context(&run("forms", "a"), "s").await.unwrap();
+    let context = answer.context.clone().unwrap();
+    let names: Vec<_> = context.secrets.keys().map(String::as_str).collect();
+    let revealed: Vec<_> = told.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(names, revealed);
+    assert!(context.secrets["text"].maskable && !context.secrets["number"].maskable);
+    assert!(context.secrets["text"].version.as_deref().unwrap().starts_with("sha256:"));
+    let instance = &context.instances[0];
+    assert_eq!(instance.env.keys().collect::<Vec<_>>(), ["NUMBER"]);
+    assert_eq!(instance.files.keys().collect::<Vec<_>>(), ["raw", "text"]);
+    assert_eq!((instance.files["raw"].mode, instance.files["text"].mode), (0o600, 0o400));
+    let again = client.context(&run("forms", "a"), "s").await.unwrap();
+    assert_eq!(again, answer, "its etag too");
+    daemon.stop();
+}
