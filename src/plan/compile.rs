@@ -1,5 +1,6 @@
 //! A bundle to its plans.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +20,10 @@ use crate::yaml::Spanned;
 use crate::yaml::diagnostic::{Files, Problems};
 use crate::yaml::fields::among;
 
+/// The most addresses of presets that are looked at, over all environments: a
+/// thousand bindings under two hundred presets would be too many.
+const MAX_PRESET_ADDRESSES: usize = 100_000;
+
 /// What compiling one pipeline works on.
 pub(super) struct Input<'a> {
     pub(super) bundle: &'a Bundle,
@@ -26,6 +31,10 @@ pub(super) struct Input<'a> {
     pub(super) files: &'a Files,
     pub(super) types: Types,
     aliases: BTreeMap<&'a str, &'a ParameterName>,
+    /// The presets that bind each parameter.
+    presets: BTreeMap<&'a ParameterName, Vec<&'a Preset>>,
+    /// How many addresses of presets may still be looked at.
+    preset_addresses: Cell<usize>,
     /// Parameters with a binding that can't be compiled, and the environment
     /// whose file it stands in; none: any.
     failed: BTreeSet<(ParameterName, Option<EnvironmentName>)>,
@@ -52,16 +61,38 @@ impl<'a> Input<'a> {
             matrix: BTreeMap::new(),
             matrix_broken: false,
         };
-        Self {
+        let mut input = Self {
             bundle,
             definition,
             files,
             types,
             aliases,
+            presets: BTreeMap::new(),
+            preset_addresses: Cell::new(MAX_PRESET_ADDRESSES),
             failed: BTreeSet::new(),
             tally: Tally::default(),
             problems: Problems::default(),
+        };
+        for preset in definition.presets.values() {
+            for (name, _) in &preset.values {
+                if let Some(known) = input.resolve(&name.value) {
+                    input.presets.entry(known).or_default().push(preset);
+                }
+            }
         }
+        input
+    }
+
+    /// The presets that bind one of these, within a budget: what isn't looked at
+    /// here is decided where it is fetched.
+    pub(super) fn presets_of(&self, names: &BTreeSet<ParameterName>) -> Vec<&'a Preset> {
+        let mut found: BTreeMap<&PresetName, &'a Preset> = BTreeMap::new();
+        for preset in names.iter().filter_map(|name| self.presets.get(name)).flatten() {
+            found.insert(&preset.name.value, preset);
+        }
+        let left = self.preset_addresses.get();
+        self.preset_addresses.set(left.saturating_sub(found.len()));
+        found.into_values().take(left).collect()
     }
 
     /// Notes that a binding can't be compiled.

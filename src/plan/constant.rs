@@ -16,7 +16,7 @@ use crate::source::Address;
 use crate::value::Value;
 
 /// The addresses that a binding can have in an environment: without a preset,
-/// and with each that bears on it. None where one isn't known at load, or reads
+/// and with each that bears on it, as far as those are few enough to look at. None where one isn't known at load, or reads
 /// what an address may not.
 pub(super) fn addresses(
     input: &Input<'_>,
@@ -29,14 +29,10 @@ pub(super) fn addresses(
         source.address.values().flat_map(|one| one.references().parameters.clone()).collect();
     let all: BTreeSet<ParameterName> =
         read.iter().flat_map(|name| closure(name, &secrecy.computed_from)).collect();
-    let bears_on = |preset: &&Preset| {
-        let names = preset.values.iter().filter_map(|(name, _)| input.resolve(&name.value));
-        names.into_iter().any(|name| all.contains(name))
-    };
     let read_run = source.address.values().any(|one| one.references().reads_run());
-    let presets = input.definition.presets.values().filter(bears_on).map(Some);
+    let presets = input.presets_of(&all);
     std::iter::once(None)
-        .chain(presets)
+        .chain(presets.into_iter().map(Some))
         .map(|preset| {
             let values = constants(input, secrecy, winners, &all, preset, environment);
             let known = !read_run && read.iter().all(|name| values.contains_key(name));

@@ -1,5 +1,6 @@
 //! Plans, as they come from files.
 
+mod layers;
 mod revision;
 mod secrecy;
 
