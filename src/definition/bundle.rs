@@ -140,8 +140,13 @@ impl Reader<'_> {
         path: &files::FilePath,
         environment: Option<EnvironmentName>,
     ) -> Option<LayerFile> {
+        let before = self.problems.errors();
         let (file, node) = self.tree(path)?;
-        layer::read(file, environment, &self.known.pipelines, &node, self.problems)
+        let sound = self.problems.errors() == before;
+        let pipelines = &self.known.pipelines;
+        let mut layer = layer::read(file, environment, pipelines, &node, self.problems)?;
+        layer.sound &= sound;
+        Some(layer)
     }
 
     fn pipeline(
@@ -149,8 +154,15 @@ impl Reader<'_> {
         path: &files::FilePath,
         name: &PipelineName,
     ) -> Option<PipelineDefinition> {
+        let before = self.problems.errors();
         let (file, node) = self.tree(path)?;
-        pipeline::read(file, name, &self.known.environments, &node, self.problems)
+        let sound = self.problems.errors() == before;
+        let environments = &self.known.environments;
+        let mut pipeline = pipeline::read(file, name, environments, &node, self.problems)?;
+        // A key that YAML refused, such as one that stands twice, may have held
+        // parameters.
+        pipeline.broken.all |= !sound;
+        Some(pipeline)
     }
 
     fn policy(&mut self, path: &files::FilePath, name: &str) -> Option<PolicyFile> {

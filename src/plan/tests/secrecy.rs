@@ -144,7 +144,7 @@ proptest! {
                 || parameters[at].bounds.iter().any(|bound| matches!(bound, Bound::Vault))
         };
         let secret = |at: usize| reached[at].iter().any(|from| own(*from));
-        for at in 0..COUNT {
+        for (at, from) in reached.iter().enumerate() {
             let found = &common.interface.parameters[name(at).as_str()];
             prop_assert_eq!(found.secret, secret(at), "p{}\n{}{}{}{}", at, train, global, dev, prod);
             let links = &common.declared[name(at).as_str()].secrecy;
@@ -157,7 +157,7 @@ proptest! {
                 .get(name(at).as_str())
                 .map(|all| all.iter().map(ToString::to_string).collect())
                 .unwrap_or_default();
-            let expected: BTreeSet<String> = reached[at]
+            let expected: BTreeSet<String> = from
                 .iter()
                 .filter(|from| secret(at) && secret(**from))
                 .map(|from| name(*from))
