@@ -27,7 +27,7 @@ use crate::name::{
 use crate::schema::Schema;
 use crate::source::{SourceBinding, TemplateText};
 use crate::value::Value;
-use crate::yaml::{FileId, Place, Spanned};
+use crate::yaml::{FileId, Literal, Place, Spanned};
 
 pub use bundle::{Bundle, PolicyFile, Unread, read_bundle};
 pub use settings::{Grant, ServerSettings};
@@ -134,7 +134,7 @@ pub struct Preset {
     /// Its name.
     pub name: Spanned<PresetName>,
     /// The values by name or alias, in the order of the file.
-    pub values: Vec<(Spanned<String>, Spanned<Value>)>,
+    pub values: Vec<(Spanned<String>, Literal)>,
 }
 
 /// A condition over parameters that has to hold.
@@ -200,7 +200,7 @@ pub struct LayerFile {
 #[derive(Debug, Clone, Default)]
 pub struct LayerBlock {
     /// Literals by name or alias.
-    pub values: Vec<(Spanned<String>, Spanned<Value>)>,
+    pub values: Vec<(Spanned<String>, Literal)>,
     /// Bindings by name or alias.
     pub from: Vec<(Spanned<String>, Binding)>,
     /// Names or aliases that this layer locks; each is among `values`.

@@ -69,6 +69,26 @@ impl Node {
         }
     }
 
+    /// The node that a JSON Pointer leads to, or the last one on the way there.
+    pub fn at(&self, pointer: &str) -> &Self {
+        let mut node = self;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let next = match &node.kind {
+                NodeKind::Scalar(_) => None,
+                NodeKind::Sequence(items) => {
+                    step.parse::<usize>().ok().and_then(|index| items.get(index))
+                }
+                NodeKind::Mapping(entries) => {
+                    entries.iter().find(|entry| entry.key.value == step).map(|entry| &entry.value)
+                }
+            };
+            let Some(next) = next else { return node };
+            node = next;
+        }
+        node
+    }
+
     /// What it is, for messages.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
@@ -83,6 +103,18 @@ impl Node {
             },
         }
     }
+}
+
+/// A literal of a file, with what is written: so that a problem inside it has a
+/// place.
+#[derive(Debug, Clone)]
+pub struct Literal {
+    /// The value.
+    pub value: Value,
+    /// Where it is written.
+    pub place: Place,
+    /// As it is written.
+    pub node: Node,
 }
 
 /// What a node can be.

@@ -7,7 +7,7 @@ use crate::name::{AliasName, EnvironmentName, PipelineName, nearest};
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{self, Fields};
-use crate::yaml::{Entry, FileId, Node, NodeKind, Scalar, Spanned};
+use crate::yaml::{Entry, FileId, Literal, Node, NodeKind, Scalar, Spanned};
 
 /// The most names in one block.
 const MAX_NAMES: usize = 1_000;
@@ -92,7 +92,7 @@ pub(super) fn read_values(
     node: &Node,
     key: &str,
     problems: &mut Problems,
-) -> Vec<(Spanned<String>, Spanned<Value>)> {
+) -> Vec<(Spanned<String>, Literal)> {
     let entries = fields::mapping(node, key, MAX_NAMES, problems).unwrap_or_default();
     entries
         .iter()

@@ -9,7 +9,7 @@ use crate::schema::{Schema, Violation};
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{self, Fields};
-use crate::yaml::{Entry, Node, NodeKind, Place, Spanned};
+use crate::yaml::{Entry, Literal, Node, NodeKind, Place, Spanned};
 
 /// The most parameters of a pipeline.
 const MAX_PARAMETERS: usize = 1_000;
@@ -128,35 +128,35 @@ fn read_default(node: &Node, schema: &Schema, problems: &mut Problems) -> Option
     let adopted = match schema.adopt(value.value) {
         Ok(adopted) => adopted,
         Err(violation) => {
-            violated(&[violation], &value.place, problems);
+            violated(&[violation], node, problems);
             return None;
         }
     };
     if let Err(violations) = schema.check(&adopted) {
-        violated(&violations, &value.place, problems);
+        violated(&violations, node, problems);
     }
     (problems.errors() == before).then_some(Spanned { value: adopted, place: value.place })
 }
 
 /// A literal within the limits of a value; `key` is what it stands under.
-pub(super) fn literal(node: &Node, key: &str, problems: &mut Problems) -> Option<Spanned<Value>> {
+pub(super) fn literal(node: &Node, key: &str, problems: &mut Problems) -> Option<Literal> {
     let value = node.value();
     if let Err(error) = value.check_limits() {
         let what = fields::shown(key).map_or("the value".to_owned(), |key| format!("`{key}`"));
         problems.error("value_too_large", &node.place, format!("{what} {error}")).sensitive();
         return None;
     }
-    Some(Spanned { value, place: node.place.clone() })
+    Some(Literal { value, place: node.place.clone(), node: node.clone() })
 }
 
-fn violated(violations: &[Violation], place: &Place, problems: &mut Problems) {
+fn violated(violations: &[Violation], node: &Node, problems: &mut Problems) {
     for violation in violations {
         let at = match violation.pointer.as_str() {
             "" => String::new(),
             pointer => format!(" at `{pointer}`"),
         };
         let message = format!("the default doesn't fit{at}: expected {}", violation.expected);
-        problems.error("invalid_default", place, message).sensitive();
+        problems.error("invalid_default", &node.at(&violation.pointer).place, message).sensitive();
     }
 }
 

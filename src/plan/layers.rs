@@ -17,7 +17,7 @@ use crate::source::TemplateText;
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::among;
-use crate::yaml::{Place, Spanned};
+use crate::yaml::{Literal, Place, Spanned};
 
 /// A binding of one layer, for one environment or all.
 pub(super) struct Bound {
@@ -157,7 +157,7 @@ fn take(
 }
 
 enum Written<'a> {
-    Value(&'a Spanned<Value>),
+    Value(&'a Literal),
     Binding(&'a Binding),
 }
 
@@ -205,7 +205,7 @@ fn refuse_where_not_bindable(input: &mut Input<'_>, declaration: &Declaration, p
 /// A literal of a layer or preset, of the declared type.
 pub(super) fn checked_literal(
     declaration: &Declaration,
-    value: &Spanned<Value>,
+    value: &Literal,
     whose: &str,
     problems: &mut Problems,
 ) -> Option<Value> {
@@ -229,7 +229,7 @@ pub(super) fn checked_literal(
                 problems
                     .error(
                         "invalid_value",
-                        &value.place,
+                        &value.node.at(&violation.pointer).place,
                         format!("the value of {whose} {what}{at}"),
                     )
                     .sensitive()

@@ -335,7 +335,8 @@ impl Reader<'_> {
                 }
                 ViolationKind::Schema => ("literal_value", "doesn't fit its own declaration"),
             };
-            self.error(code, &node.place, format!("the value {what}{at}"))
+            let place = &node.at(&violation.pointer).place;
+            self.error(code, place, format!("the value {what}{at}"))
                 .help(format!("expected is {}", violation.expected));
         }
     }
