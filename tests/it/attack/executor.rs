@@ -18,7 +18,7 @@ const SECRET: &str = "tok-77ab10dd95f14d0c-of-a-file";
 /// A step that tells where its files are and waits to be stopped.
 const WAITS: &str = r#"
 tr '\0' ' ' < /proc/$PPID/cmdline > seen-cmdline
-cat /proc/$PPID/limits > seen-limits
+cat /proc/self/limits > seen-limits
 stat -c %u /proc/$PPID/environ > seen-owner
 printf '%s' "$PARAMD_FILES" > folder.new && mv folder.new folder
 while true; do sleep 0.05; done
@@ -87,7 +87,7 @@ async fn no_signal_but_kill_leaves_a_file_behind() {
         assert_eq!(stage.seen("seen-owner").trim(), "0");
         let limits = stage.seen("seen-limits");
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+        assert_eq!(core.split_whitespace().nth(4), Some("1"), "{core}");
         kill_process(Pid::from_child(&child), signal).unwrap();
         let ended = Ended::from(child.wait_with_output().unwrap());
         assert_eq!(ended.status, Some(128 + signal.as_raw()), "{ended:#?}");

@@ -307,6 +307,8 @@ pub(super) fn commands(daemon: &Daemon, config: &Config, planted: &Planted, sink
         let text = &secret.text();
         keep(called(&[text], &[]), false);
         keep(called(&["resolve", text], &[]), false);
+        keep(called(&["explain", "canary", "--override-0", text], &[]), false);
+        keep(called(&["explain", "canary", &format!("--override_0={text}")], &[]), false);
         keep(called(&["explain", "canary", "--preset", text], &[]), false);
         keep(called(&["explain", "canary", "--environment", text], &[]), false);
         keep(called(&["explain", "canary", "--param", &format!("{text}=x")], &[]), false);
