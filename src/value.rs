@@ -69,6 +69,14 @@ impl Value {
         self.spend(&mut budget, 0)
     }
 
+    /// How many bytes it takes, as the limits count them.
+    pub fn bytes(&self) -> usize {
+        let mut budget = usize::MAX;
+        // Over another limit, the rest isn't counted: such a value is refused.
+        let _ = self.spend(&mut budget, 0);
+        usize::MAX - budget
+    }
+
     fn spend(&self, budget: &mut usize, level: usize) -> Result<(), LimitError> {
         let cost = match self {
             Self::Null | Self::Bool(_) => 1,

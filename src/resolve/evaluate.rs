@@ -4,7 +4,7 @@
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -59,7 +59,12 @@ pub struct Evaluator<'a> {
     fetcher: Fetcher<'a>,
     cells: BTreeMap<&'a ParameterName, Cell>,
     failures: Mutex<Vec<Failure>>,
+    /// The bytes of all values so far.
+    spent: AtomicUsize,
 }
+
+/// The most bytes of all values of a run, secret ones too.
+const MAX_RUN_BYTES: usize = 32 << 20;
 
 impl<'a> Evaluator<'a> {
     /// For one run of a plan.
@@ -70,7 +75,8 @@ impl<'a> Evaluator<'a> {
         fetcher: Fetcher<'a>,
     ) -> Self {
         let cells = plan.parameters.keys().map(|name| (name, Cell::default())).collect();
-        Self { plan, submission, run, fetcher, cells, failures: Mutex::new(Vec::new()) }
+        let (failures, spent) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+        Self { plan, submission, run, fetcher, cells, failures, spent }
     }
 
     /// The values of all these, or that some can't be had.
@@ -111,7 +117,13 @@ impl<'a> Evaluator<'a> {
     }
 
     async fn settle(&self, name: &ParameterName, cell: &Cell) {
-        let outcome = self.compute(name).await;
+        let outcome = match self.spend(0) {
+            // What would come over the limit isn't even asked for.
+            Err(failed) => Err(failed),
+            Ok(()) => self.compute(name).await,
+        };
+        let outcome = outcome
+            .and_then(|evaluated| self.spend(evaluated.held.value().bytes()).map(|()| evaluated));
         // Whoever has claimed it is the only one to set it.
         let _ = cell.outcome.set(outcome);
     }
@@ -159,6 +171,22 @@ impl<'a> Evaluator<'a> {
 
     fn winner(&self, name: &ParameterName) -> Option<&'a LayerBinding> {
         self.plan.parameters.get(name)?.bindings.last()
+    }
+
+    /// Counts what is to be kept of the run.
+    ///
+    /// # Errors
+    /// It is too much; told once.
+    fn spend(&self, bytes: usize) -> Result<(), Failed> {
+        let before = self.spent.fetch_add(bytes, Ordering::Relaxed);
+        if before > MAX_RUN_BYTES {
+            return Err(Failed);
+        }
+        if before.saturating_add(bytes) <= MAX_RUN_BYTES {
+            return Ok(());
+        }
+        let description = "the run's values have more than 32 MiB together".to_owned();
+        Err(self.fail(Failure::own("parameters", ViolationReason::InvalidValue, description)))
     }
 
     async fn compute(&self, name: &ParameterName) -> Outcome {

@@ -4,5 +4,6 @@
 mod executor;
 mod process;
 mod secrecy;
+mod size;
 mod store;
 mod vault;
