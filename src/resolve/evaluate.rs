@@ -39,7 +39,7 @@ pub struct Evaluated {
 pub struct Failed;
 
 /// All that a caller learns of a secret that doesn't fit.
-const UNFIT_SECRET: &str = "isn't of the declared type, or breaks its schema";
+pub(super) const UNFIT_SECRET: &str = "isn't of the declared type, or breaks its schema";
 
 type Outcome = Result<Arc<Evaluated>, Failed>;
 
@@ -64,7 +64,9 @@ pub struct Evaluator<'a> {
 }
 
 /// The most bytes of all values of a run, secret ones too.
-const MAX_RUN_BYTES: usize = 32 << 20;
+pub(super) const MAX_RUN_BYTES: usize = 32 << 20;
+/// Told where they have more.
+pub(super) const TOO_MUCH: &str = "the run's values have more than 32 MiB together";
 
 impl<'a> Evaluator<'a> {
     /// For one run of a plan.
@@ -185,8 +187,8 @@ impl<'a> Evaluator<'a> {
         if before.saturating_add(bytes) <= MAX_RUN_BYTES {
             return Ok(());
         }
-        let description = "the run's values have more than 32 MiB together".to_owned();
-        Err(self.fail(Failure::own("parameters", ViolationReason::InvalidValue, description)))
+        let reason = ViolationReason::InvalidValue;
+        Err(self.fail(Failure::own("parameters", reason, TOO_MUCH.to_owned())))
     }
 
     async fn compute(&self, name: &ParameterName) -> Outcome {

@@ -1,10 +1,10 @@
 //! What can be known of a run without asking a source: for rules at submission
 //! and for explanations.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use super::evaluate::template_words;
+use super::evaluate::{MAX_RUN_BYTES, TOO_MUCH, UNFIT_SECRET, template_words};
 use super::held::Held;
 use super::render::{NOT_A_LIST, TOO_MANY, combinations, public};
 use super::submission::Submission;
@@ -21,6 +21,8 @@ pub struct Offline<'a> {
     submission: &'a Submission,
     run: Option<&'a RunScope>,
     known: RefCell<BTreeMap<ParameterName, Known>>,
+    /// The bytes of all values so far.
+    spent: Cell<usize>,
 }
 
 /// What is known of a value.
@@ -37,7 +39,7 @@ pub enum Known {
 impl<'a> Offline<'a> {
     /// For a plan and what a run binds over it; `run` where there is one.
     pub fn new(plan: &'a Plan, submission: &'a Submission, run: Option<&'a RunScope>) -> Self {
-        Self { plan, submission, run, known: RefCell::new(BTreeMap::new()) }
+        Self { plan, submission, run, known: RefCell::default(), spent: Cell::new(0) }
     }
 
     /// The plan.
@@ -66,7 +68,7 @@ impl<'a> Offline<'a> {
             }
             let unknown = self.unknown(name);
             if unknown.is_empty() {
-                let known = self.compute(name);
+                let known = self.bounded(self.compute(name));
                 self.known.borrow_mut().insert(name.clone(), known);
             }
             waiting.extend(unknown);
@@ -83,6 +85,16 @@ impl<'a> Offline<'a> {
         let known = self.known.borrow();
         let read = template.references().parameters.iter();
         read.filter(|name| !known.contains_key(*name)).cloned().collect()
+    }
+
+    /// Counts a value: together they are bounded as those of a run are.
+    fn bounded(&self, known: Known) -> Known {
+        let Known::Value(held) = &known else { return known };
+        self.spent.set(self.spent.get().saturating_add(held.value().bytes()));
+        if self.spent.get() <= MAX_RUN_BYTES {
+            return known;
+        }
+        Known::Failed(ViolationReason::InvalidValue, TOO_MUCH.to_owned())
     }
 
     fn compute(&self, name: &ParameterName) -> Known {
@@ -118,10 +130,9 @@ impl<'a> Offline<'a> {
         let violation = schema.and_then(|schema| schema.check(&value).err()?.into_iter().next());
         match violation {
             None => Known::Value(Held::new(value, secret)),
-            Some(_) if secret => Known::Failed(
-                ViolationReason::InvalidValue,
-                "isn't of the declared type, or breaks its schema".into(),
-            ),
+            Some(_) if secret => {
+                Known::Failed(ViolationReason::InvalidValue, UNFIT_SECRET.to_owned())
+            }
             Some(violation) => Known::Failed(
                 ViolationReason::InvalidValue,
                 format!("expected {}", violation.expected),

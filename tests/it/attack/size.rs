@@ -1,10 +1,12 @@
 //! Requests that multiply: what a run may take is bounded, whatever a matrix or
 //! a thousand parameters make of one long text.
 
+use paramd::proto::v1::ExplainRunRequest;
+
 use crate::support::client::resolve;
 use crate::support::config::Config;
 use crate::support::daemon::{Daemon, Launch};
-use crate::support::status::problem;
+use crate::support::status::{check_reason, problem};
 
 const SOURCE: &str = "  local: { file: { root: files }, grants: [{ pipelines: [\"*\"] }] }\n";
 
@@ -49,13 +51,37 @@ steps:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_of_many_long_texts_is_bounded() {
+    let mut pipeline = "name: large\nparameters:\n  note: { type: string }\n".to_owned();
+    for index in 0..250 {
+        pipeline += &format!(
+            "  p{index}: {{ type: string, from: {{ template: \"{{{{ params.note }}}}\" }} }}\n"
+        );
+    }
+    let config = Config::new("", "large", &pipeline);
+    let daemon = Launch::dev(&config.path, config.around()).start().await;
+    let mut client = daemon.client().await;
+    let request = ExplainRunRequest {
+        pipeline: "large".into(),
+        environment: "dev".into(),
+        text_overrides: [("note".to_owned(), "n".repeat(1 << 20))].into(),
+        ..ExplainRunRequest::default()
+    };
+    let status = client.runs.explain_run(request).await.unwrap_err();
+    check_reason(&status, "ANSWER_TOO_LARGE");
+    let memory = most_memory(&daemon);
+    assert!(memory < 400 << 10, "{memory} KiB");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_texts_of_one_long_secret_are_bounded() {
     let mut pipeline = "name: large
 parameters:
   long: { type: string, secret: true, from: { file: { path: long } } }
 "
     .to_owned();
-    let names: Vec<_> = (0..500).map(|index| format!("p{index}")).collect();
+    let names: Vec<_> = (0..250).map(|index| format!("p{index}")).collect();
     for name in &names {
         pipeline += &format!(
             "  {name}: {{ type: string, from: {{ template: \"{{{{ params.long }}}}{name}\" }} }}\n"
