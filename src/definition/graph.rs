@@ -8,12 +8,13 @@ use crate::yaml::Spanned;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::shown;
 
-/// Checks the `needs` of all steps.
-pub(super) fn check(steps: &[StepDefinition], problems: &mut Problems) {
+/// Checks the `needs` of all steps. Where there are steps whose names can't be
+/// read (`unnamed`), a need that isn't known may be one of those.
+pub(super) fn check(steps: &[StepDefinition], unnamed: bool, problems: &mut Problems) {
     let names: BTreeMap<&str, usize> =
         steps.iter().enumerate().map(|(at, step)| (step.name.value.as_str(), at)).collect();
     for need in steps.iter().flat_map(|step| &step.needs) {
-        if names.contains_key(need.value.as_str()) {
+        if unnamed || names.contains_key(need.value.as_str()) {
             continue;
         }
         let message = match shown(need.value.as_str()) {

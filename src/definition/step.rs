@@ -28,8 +28,12 @@ pub(super) fn read_all(
     let items =
         node.and_then(|node| fields::list(node, "steps", MAX_STEPS, problems)).unwrap_or_default();
     let mut steps: Vec<StepDefinition> = Vec::new();
+    let mut unnamed = false;
     for item in items {
-        let Some(step) = read(item, problems) else { continue };
+        let Some(step) = read(item, problems) else {
+            unnamed = true;
+            continue;
+        };
         if steps.iter().any(|other| other.name.value == step.name.value) {
             let message = format!("the step `{}` stands twice", step.name.value);
             problems.error("duplicate_step", &step.name.place, message);
@@ -38,7 +42,7 @@ pub(super) fn read_all(
         check_params(&step, parameters, broken, problems);
         steps.push(step);
     }
-    super::graph::check(&steps, problems);
+    super::graph::check(&steps, unnamed, problems);
     if node.is_none()
         || matches!(node, Some(Node { kind: NodeKind::Sequence(items), .. }) if items.is_empty())
     {
