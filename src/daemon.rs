@@ -105,6 +105,7 @@ pub async fn serve(
     if let Some(folder) = &folder {
         folder.redirect(&mut settings);
     }
+    warn_of_lost_keys(&settings);
     let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
     let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
     // Not used before there are tokens, but made and checked with the others.
@@ -135,6 +136,14 @@ pub async fn serve(
     served?;
     stopped?;
     Ok(closed?)
+}
+
+/// A key that is made anew beside a store that is there opens nothing in it.
+fn warn_of_lost_keys(settings: &ServerSettings) {
+    let keys = [&settings.keys.sealing, &settings.keys.fingerprints];
+    for lost in keys.into_iter().filter(|key| settings.store.exists() && !key.exists()) {
+        tracing::warn!(key = %lost.display(), store = %settings.store.display(), "the store is there and this key isn't: it is made anew, and runs of before can't be read with it");
+    }
 }
 
 fn compile(options: &ServeOptions) -> Result<Compiled, DaemonError> {

@@ -151,6 +151,8 @@ fn with_standard_services(routes: Routes, health: &HealthReporter) -> Result<Rou
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that a client that knows nothing can read the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     // Python's client speaks v1alpha alone.
     let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
