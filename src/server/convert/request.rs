@@ -25,7 +25,6 @@ pub(in crate::server) fn resolve(message: v1::ResolveRunRequest) -> ResolveReque
     let run = selector(message.run);
     let mut problems = Vec::new();
     let unserved = [
-        ("run.attempt", run.attempt > 1),
         ("logical_date", message.logical_date.is_some()),
         ("mode", message.mode != 0),
         ("labels", !message.labels.is_empty()),

@@ -11,7 +11,6 @@ fn span(seconds: i64) -> Option<prost_types::Duration> {
 #[test]
 fn what_a_later_version_serves_is_refused_and_named() {
     let message = v1::ResolveRunRequest {
-        run: Some(v1::RunName { attempt: 2, ..Default::default() }),
         logical_date: Some(prost_types::Timestamp::default()),
         mode: 7,
         labels: [("team".to_owned(), "x".to_owned())].into(),
@@ -19,10 +18,7 @@ fn what_a_later_version_serves_is_refused_and_named() {
         ..Default::default()
     };
     let request = resolve(message);
-    assert_eq!(
-        fields(&request.problems),
-        ["run.attempt", "logical_date", "mode", "labels", "expected_revision"]
-    );
+    assert_eq!(fields(&request.problems), ["logical_date", "mode", "labels", "expected_revision"]);
     let explained = explain(v1::ExplainRunRequest {
         logical_date: Some(prost_types::Timestamp::default()),
         ..Default::default()
