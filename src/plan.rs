@@ -118,6 +118,12 @@ impl Interface {
             None => self.aliases.get(name),
         }
     }
+
+    /// Whether a parameter is secret. One that isn't declared here is: in doubt a
+    /// value stays inside.
+    pub fn is_secret(&self, name: &ParameterName) -> bool {
+        self.parameters.get(name).is_none_or(|one| one.secret)
+    }
 }
 
 /// What a declaration says beside its schema.

@@ -143,7 +143,7 @@ fn explain_step(offline: &Offline<'_>, step: &PlannedStep) -> StepExplanation {
 /// What each layer binds a parameter to, lowest first.
 fn candidates(plan: &Plan, submission: &Submission, name: &ParameterName) -> Vec<Candidate> {
     let Some(parameter) = plan.parameters.get(name) else { return Vec::new() };
-    let secret = plan.common.interface.parameters.get(name).is_none_or(|one| one.secret);
+    let secret = plan.common.interface.is_secret(name);
     let mut candidates = Vec::new();
     if let Some(standby) = &parameter.standby {
         candidates.push(Candidate {

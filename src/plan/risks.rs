@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Common, Plans};
+use super::Plans;
 use crate::name::{ParameterName, PipelineName, StepName};
 
 /// A step that gets both.
@@ -27,7 +27,7 @@ pub fn risks(plans: &Plans) -> Vec<Risk> {
             let secrets: BTreeSet<_> = step
                 .sees
                 .iter()
-                .filter(|name| is_secret(&pipeline.common, name))
+                .filter(|name| pipeline.common.interface.is_secret(name))
                 .cloned()
                 .collect();
             let lists = step.matrix.iter().flat_map(|(_, list)| &list.references().parameters);
@@ -36,7 +36,7 @@ pub fn risks(plans: &Plans) -> Vec<Risk> {
                 .iter()
                 .chain(lists)
                 .filter(|name| pipeline.common.run_texts.contains(*name))
-                .filter(|name| !is_secret(&pipeline.common, name))
+                .filter(|name| !pipeline.common.interface.is_secret(name))
                 .cloned()
                 .collect();
             if !secrets.is_empty() && !texts.is_empty() {
@@ -46,8 +46,4 @@ pub fn risks(plans: &Plans) -> Vec<Risk> {
         }
     }
     found
-}
-
-fn is_secret(common: &Common, name: &ParameterName) -> bool {
-    common.interface.parameters.get(name).is_some_and(|one| one.secret)
 }

@@ -241,7 +241,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn is_secret(&self, name: &ParameterName) -> bool {
-        self.plan.common.interface.parameters.get(name).is_none_or(|one| one.secret)
+        self.plan.common.interface.is_secret(name)
     }
 
     /// Checks what a template or source gave. Of a secret the caller learns no

@@ -98,7 +98,7 @@ impl<'a> Offline<'a> {
     }
 
     fn compute(&self, name: &ParameterName) -> Known {
-        let secret = self.plan.common.interface.parameters.get(name).is_none_or(|one| one.secret);
+        let secret = self.plan.common.interface.is_secret(name);
         // Its own problem is told, and nothing that follows from it.
         if self.submission.unsound.contains(name) {
             return Known::Hangs;

@@ -44,8 +44,7 @@ impl FrozenRequest {
         let overrides = values
             .iter()
             .map(|(name, value)| {
-                let secret = interface.parameters.get(name).is_none_or(|one| one.secret);
-                let frozen = if secret {
+                let frozen = if interface.is_secret(name) {
                     FrozenOverride::Secret(fingerprints.of(&SecretValue::new(value.clone())))
                 } else {
                     FrozenOverride::Public(PublicValue::declared_public(value.clone()))
