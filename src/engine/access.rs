@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::open::LoadedRun;
 use super::record::store_refusal;
 use super::{Caller, Engine, InForce, Refusal, RunSelector, Violation, ViolationReason};
-use crate::access::{Action, Permit, Request, Resource};
+use crate::access::{Action, Denied, Permit, Request, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, NameError, PipelineName, PresetName, RunId, RunKey};
 use crate::resolve::record::Record;
@@ -66,6 +66,27 @@ pub(super) fn well_formed<T>(
     }
 }
 
+/// The preset of a request, which may have none.
+pub(super) fn named_preset(preset: &str, violations: &mut Vec<Violation>) -> Option<PresetName> {
+    if preset.is_empty() {
+        return None;
+    }
+    well_formed("preset", preset, PresetName::parse, violations)
+}
+
+/// What was decided as an answer; the policies that decided it go on record.
+pub(super) fn on_record(
+    decided: Result<Permit, Denied>,
+    event: &mut EventDraft,
+) -> Result<(), Refusal> {
+    let (policy_ids, answer) = match decided {
+        Ok(permit) => (permit.policy_ids().to_vec(), Ok(())),
+        Err(denied) => (denied.policy_ids, Err(Refusal::AccessDenied { fields: Vec::new() })),
+    };
+    event.policy_ids = policy_ids;
+    answer
+}
+
 /// A run's name, or what is wrong with it. There is no attempt but the first yet,
 /// and a request for another must not be taken for one of it.
 pub(super) fn named_run(
@@ -94,7 +115,7 @@ impl InForce {
         resource: Resource<'_>,
         environment: Option<&EnvironmentName>,
         preset: Option<&PresetName>,
-    ) -> Result<Permit, crate::access::Denied> {
+    ) -> Result<Permit, Denied> {
         let principal = &caller.principal;
         self.policies.decide(&Request { principal, action, resource, environment, preset })
     }
@@ -190,16 +211,11 @@ impl Engine {
                 let frozen = &run.run.frozen;
                 let environment = Some(&frozen.environment);
                 let preset = frozen.preset.as_ref();
-                return match in_force.decide(caller, question.action, resource, environment, preset)
-                {
-                    Ok(permit) => {
-                        event.policy_ids = permit.policy_ids().to_vec();
-                        Ok(PermittedRun { run, event })
-                    }
-                    Err(denied) => {
-                        event.policy_ids = denied.policy_ids;
-                        Err(Box::new((event, Refusal::AccessDenied { fields: Vec::new() })))
-                    }
+                let decided =
+                    in_force.decide(caller, question.action, resource, environment, preset);
+                return match on_record(decided, &mut event) {
+                    Ok(()) => Ok(PermittedRun { run, event }),
+                    Err(refusal) => Err(Box::new((event, refusal))),
                 };
             }
             Ok(None) => Refusal::RunNotFound {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::access::on_record;
 use super::pages::{Bound, page_size, wrong_token};
 use super::record::store_refusal;
 use super::{
@@ -99,30 +100,13 @@ impl Engine {
         if query.pipeline.is_some() && known.is_none() {
             event.unknown_names += 1;
         }
-        let denied = match daemon {
-            Ok(permit) => {
-                event.policy_ids = permit.policy_ids().to_vec();
-                return Ok(());
+        let decided = daemon.or_else(|denied| match &asked {
+            Some(name) => {
+                in_force.decide(caller, Action::Audit, Resource::Pipeline(name), None, None)
             }
-            Err(denied) => denied,
-        };
-        let of_pipeline = asked.as_ref().map(|name| {
-            in_force.decide(caller, Action::Audit, Resource::Pipeline(name), None, None)
+            None => Err(denied),
         });
-        match of_pipeline {
-            Some(Ok(permit)) => {
-                event.policy_ids = permit.policy_ids().to_vec();
-                Ok(())
-            }
-            Some(Err(denied)) => {
-                event.policy_ids = denied.policy_ids;
-                Err(Refusal::AccessDenied { fields: Vec::new() })
-            }
-            None => {
-                event.policy_ids = denied.policy_ids;
-                Err(Refusal::AccessDenied { fields: Vec::new() })
-            }
-        }
+        on_record(decided, event)
     }
 
     /// Reads the log back and looks for its first defect.
@@ -138,13 +122,9 @@ impl Engine {
     ) -> Result<VerifyAnswer, Refusal> {
         let mut event = self.event(caller, audit::Action::Audit);
         let in_force = self.in_force();
-        match in_force.decide(caller, Action::Audit, Resource::Daemon, None, None) {
-            Ok(permit) => event.policy_ids = permit.policy_ids().to_vec(),
-            Err(denied) => {
-                event.policy_ids = denied.policy_ids;
-                let refusal = Refusal::AccessDenied { fields: Vec::new() };
-                return Err(self.refuse(event, refusal).await);
-            }
+        let decided = in_force.decide(caller, Action::Audit, Resource::Daemon, None, None);
+        if let Err(refusal) = on_record(decided, &mut event) {
+            return Err(self.refuse(event, refusal).await);
         }
         let bound = Bound::to(["VerifyLog", &caller.principal.name, &chain]);
         let after = bound.position(&page_token).and_then(|position| {

@@ -1,7 +1,7 @@
 //! `ExplainRun`: what would be used and why. It asks no source and freezes
 //! nothing.
 
-use super::access::well_formed;
+use super::access::{named_preset, on_record, well_formed};
 use super::resolve::planned;
 use super::{
     Caller, Candidate, CandidateBinding, CandidateFate, Engine, ExplainRequest, Explanation,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
-use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
+use crate::name::{EnvironmentName, ParameterName, PipelineName};
 use crate::plan::{Plan, PlannedBinding, PlannedStep};
 use crate::provenance::{Layer, SourceKind};
 use crate::resolve::check::{Checked, check_request};
@@ -54,9 +54,7 @@ impl Engine {
             EnvironmentName::parse,
             &mut malformed,
         );
-        let preset = Some(request.preset.as_str())
-            .filter(|preset| !preset.is_empty())
-            .and_then(|preset| well_formed("preset", preset, PresetName::parse, &mut malformed));
+        let preset = named_preset(&request.preset, &mut malformed);
         let (Some(pipeline), Some(environment), true) =
             (pipeline, environment, malformed.is_empty())
         else {
@@ -73,19 +71,9 @@ impl Engine {
             None => event.unknown_names += 1,
         }
         let resource = Resource::Pipeline(&pipeline);
-        match in_force.decide(
-            caller,
-            Action::Explain,
-            resource,
-            Some(&environment),
-            preset.as_ref(),
-        ) {
-            Ok(permit) => event.policy_ids = permit.policy_ids().to_vec(),
-            Err(denied) => {
-                event.policy_ids = denied.policy_ids;
-                return Err(Refusal::AccessDenied { fields: Vec::new() });
-            }
-        }
+        let decided =
+            in_force.decide(caller, Action::Explain, resource, Some(&environment), preset.as_ref());
+        on_record(decided, event)?;
         let plan = planned(&in_force, pipeline.as_str(), environment.as_str())?;
         let mut violations = request.problems;
         let Checked { submission, unknown_names } =

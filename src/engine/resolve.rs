@@ -5,14 +5,14 @@ mod first;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::access::{NamedRun, name_run, named_run, well_formed};
+use super::access::{NamedRun, name_run, named_preset, named_run, on_record, well_formed};
 use super::flight::{Landed, Part, Ticket};
 use super::open::LoadedRun;
 use super::record::{internal, name_accesses};
 use super::{Caller, Engine, InForce, Refusal, ResolveRequest, Resolved, RunView, Violation};
 use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
-use crate::name::{EnvironmentName, PresetName, RunKey};
+use crate::name::{EnvironmentName, RunKey};
 use crate::plan::Plan;
 use crate::resolve::request::FrozenRequest;
 use crate::resolve::submission::{Overrides, read_overrides};
@@ -148,9 +148,7 @@ impl Engine {
             EnvironmentName::parse,
             &mut malformed,
         );
-        let preset = Some(request.preset.as_str())
-            .filter(|preset| !preset.is_empty())
-            .map(|preset| well_formed("preset", preset, PresetName::parse, &mut malformed));
+        let preset = named_preset(&request.preset, &mut malformed);
         let (Some(named), Some(environment), true) = (named, environment, malformed.is_empty())
         else {
             malformed.extend(request.problems);
@@ -159,20 +157,9 @@ impl Engine {
         let in_force = self.in_force();
         self.name_asked(event, &in_force, &named, &environment);
         let resource = Resource::Run { pipeline: &named.pipeline, run_id: named.run_id.as_str() };
-        let preset = preset.flatten();
-        match in_force.decide(
-            caller,
-            Action::Resolve,
-            resource,
-            Some(&environment),
-            preset.as_ref(),
-        ) {
-            Ok(permit) => event.policy_ids = permit.policy_ids().to_vec(),
-            Err(denied) => {
-                event.policy_ids = denied.policy_ids;
-                return Err(Refusal::AccessDenied { fields: Vec::new() });
-            }
-        }
+        let decided =
+            in_force.decide(caller, Action::Resolve, resource, Some(&environment), preset.as_ref());
+        on_record(decided, event)?;
         let key =
             RunKey { pipeline: named.pipeline.clone(), run_id: named.run_id.clone(), attempt: 1 };
         let (lifetime, problems) = (request.lifetime, request.problems);
