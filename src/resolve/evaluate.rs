@@ -2,24 +2,25 @@
 //! time.
 
 mod scope;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::SetOnce;
 
-use super::failure::{Asked, Failure, reason_of, words_of};
+use super::failure::{Asked, Failure};
 use super::fetch::Fetcher;
 use super::held::Held;
 use super::submission::Submission;
 use crate::expression::RunScope;
 use crate::name::ParameterName;
-use crate::plan::{LayerBinding, Plan, PlannedBind, PlannedBinding, PlannedSource, render_address};
+use crate::plan::{LayerBinding, Plan, PlannedBinding};
 use crate::provenance::{Layer, Provenance, SourceKind};
 use crate::refusal::ViolationReason;
-use crate::source::{Answer, Ask, Cause, Located, PickError};
 use crate::value::Value;
 
 pub use scope::{ValueScope, Values};
@@ -215,7 +216,7 @@ impl<'a> Evaluator<'a> {
             PlannedBinding::Template { template, .. } => {
                 let value = template
                     .evaluate(&self.scope(&read))
-                    .map_err(|error| self.template_failed(name, &error.to_string()))?;
+                    .map_err(|error| self.template_failed(name, error))?;
                 let mut provenance = literal(winner.layer);
                 provenance.source = SourceKind::Template;
                 provenance.computed_from = names;
@@ -226,7 +227,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Why a secret's template fails depends on the secret, so it isn't told.
-    fn template_failed(&self, name: &ParameterName, error: &str) -> Failed {
+    fn template_failed(&self, name: &ParameterName, error: impl Display) -> Failed {
         let description = template_words(self.is_secret(name), error);
         self.fail(Failure::own(name.as_str(), ViolationReason::TemplateFailed, description))
     }
@@ -267,14 +268,7 @@ impl<'a> Evaluator<'a> {
         };
         let told = violations.iter().take(if parameter.secret { 1 } else { violations.len() });
         for violation in told {
-            let at = &violation.pointer;
-            let description = if parameter.secret {
-                UNFIT_SECRET.to_owned()
-            } else if at.is_empty() {
-                format!("expected {}", violation.expected)
-            } else {
-                format!("at `{at}`: expected {}", violation.expected)
-            };
+            let description = misfit(parameter.secret, &violation.pointer, &violation.expected);
             let mut failure =
                 Failure::own(name.as_str(), ViolationReason::InvalidValue, description);
             failure.keyword = violation.keyword;
@@ -283,150 +277,11 @@ impl<'a> Evaluator<'a> {
         }
         Err(Failed)
     }
-
-    async fn fetch(
-        &self,
-        name: &ParameterName,
-        winner: &LayerBinding,
-        source: &PlannedSource,
-        read: &Values,
-    ) -> Outcome {
-        let (ask, located) = self.located(name, winner, source, read)?;
-        let outcome = self.fetcher.read(&source.source, located.read).await;
-        let Some(outcome) = outcome.get() else { return Err(Failed) };
-        let asked = |cause| Asked {
-            kind: source.kind.kind(),
-            source: source.source.clone(),
-            location: cut(&located.location),
-            cause,
-            attempts: outcome.attempts,
-            retry_after: None,
-        };
-        // An unkeyed hash of a secret would let whoever sees it try guesses.
-        let untold = source.kind.version_tells_content() && self.is_secret(name);
-        let provenance = |version: Option<String>| Provenance {
-            layer: winner.layer,
-            source: source.kind.kind(),
-            source_name: Some(source.source.clone()),
-            location: cut(&located.location),
-            version: version.filter(|_| !untold),
-            fetched: Some(outcome.time),
-            computed_from: source.references.parameters.clone(),
-            default_used: false,
-        };
-        let (raw, version) = match &outcome.answer {
-            Err(error) => {
-                let asked = Asked { retry_after: error.retry_after, ..asked(Some(error.cause)) };
-                return Err(self.source_failed(name, error.cause, asked));
-            }
-            Ok(Answer::Gone) => {
-                let description = "the source had it once: it was deleted or destroyed".to_owned();
-                let failure = Failure::own(name.as_str(), ViolationReason::ValueGone, description);
-                return Err(self.fail(Failure { asked: Some(asked(None)), ..failure }));
-            }
-            Ok(Answer::Missing) => {
-                return self.default(name, winner, provenance(None), asked(None));
-            }
-            Ok(Answer::Found { raw, version }) => (raw, version.clone()),
-        };
-        let Some(parameter) = self.plan.common.interface.parameters.get(name) else {
-            return Err(Failed);
-        };
-        match source.kind.pick(raw, &ask, &parameter.schema) {
-            Ok(value) => self.checked(name, value, provenance(version), Some(asked(None))),
-            Err(PickError::Missing) => self.default(name, winner, provenance(version), asked(None)),
-            Err(PickError::Failed(cause)) => {
-                Err(self.source_failed(name, cause, asked(Some(cause))))
-            }
-            Err(PickError::Invalid { pointer, expected }) => {
-                let description = match (parameter.secret, pointer.as_str()) {
-                    (true, _) => UNFIT_SECRET.to_owned(),
-                    (false, "") => format!("expected {expected}"),
-                    (false, at) => format!("at `{at}`: expected {expected}"),
-                };
-                let failure =
-                    Failure::own(name.as_str(), ViolationReason::InvalidValue, description);
-                Err(self.fail(Failure { asked: Some(asked(None)), keyword: "type", ..failure }))
-            }
-        }
-    }
-
-    fn source_failed(&self, name: &ParameterName, cause: Cause, asked: Asked) -> Failed {
-        let description = words_of(cause).to_owned();
-        let failure = Failure::own(name.as_str(), reason_of(cause), description);
-        self.fail(Failure { asked: Some(asked), ..failure })
-    }
-
-    /// Renders the address and decides the grants on its canonical form.
-    fn located(
-        &self,
-        name: &ParameterName,
-        winner: &LayerBinding,
-        source: &PlannedSource,
-        read: &Values,
-    ) -> Result<(Ask, Located), Failed> {
-        let scope = self.scope(read);
-        let address = render_address(&source.address, &scope)
-            .map_err(|error| self.template_failed(name, &error.to_string()))?;
-        let mut binds = Vec::with_capacity(source.binds.len());
-        for (bind, planned) in &source.binds {
-            let value = match planned {
-                PlannedBind::Literal(value) => value.clone(),
-                PlannedBind::Template(template) => template
-                    .evaluate(&scope)
-                    .map_err(|error| self.template_failed(name, &error.to_string()))?,
-            };
-            binds.push((bind.clone(), value));
-        }
-        let ask = Ask { address, texts: source.texts.clone(), binds };
-        let located = source
-            .kind
-            .locate(&ask)
-            .map_err(|error| self.template_failed(name, &error.to_string()))?;
-        if !crate::plan::covers(&winner.grants, located.grant_path.as_deref()) {
-            let asked = Asked {
-                kind: source.kind.kind(),
-                source: source.source.clone(),
-                location: cut(&located.location),
-                cause: Some(Cause::NotGranted),
-                attempts: 0,
-                retry_after: None,
-            };
-            return Err(self.source_failed(name, Cause::NotGranted, asked));
-        }
-        Ok((ask, located))
-    }
-
-    /// The default stands in where the source says that there is no such value.
-    fn default(
-        &self,
-        name: &ParameterName,
-        winner: &LayerBinding,
-        mut provenance: Provenance,
-        asked: Asked,
-    ) -> Outcome {
-        let default =
-            self.plan.common.declared.get(name).and_then(|declared| declared.default.as_ref());
-        match default {
-            Some(value) => {
-                provenance.default_used = true;
-                provenance.layer = winner.layer;
-                Ok(self.evaluated_as(name, value.clone(), provenance))
-            }
-            None => {
-                let description =
-                    "the source has no such value, and there is no default".to_owned();
-                let failure =
-                    Failure::own(name.as_str(), ViolationReason::NoSuchValue, description);
-                Err(self.fail(Failure { asked: Some(asked), ..failure }))
-            }
-        }
-    }
 }
 
 /// What is told of a template that can't be evaluated; of a secret's, no more
 /// than that.
-pub(super) fn template_words(secret: bool, error: &str) -> String {
+pub(super) fn template_words(secret: bool, error: impl Display) -> String {
     if secret {
         "its template can't be evaluated".to_owned()
     } else {
@@ -434,9 +289,13 @@ pub(super) fn template_words(secret: bool, error: &str) -> String {
     }
 }
 
-/// A place inside a source has at most 1,024 characters; longer ones are cut.
-fn cut(location: &str) -> String {
-    location.chars().take(1_024).collect()
+/// What is told of a value that isn't as declared; of a secret, no more than that.
+fn misfit(secret: bool, at: &str, expected: &str) -> String {
+    match (secret, at) {
+        (true, _) => UNFIT_SECRET.to_owned(),
+        (false, "") => format!("expected {expected}"),
+        (false, at) => format!("at `{at}`: expected {expected}"),
+    }
 }
 
 fn literal(layer: Layer) -> Provenance {

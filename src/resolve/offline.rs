@@ -118,7 +118,7 @@ impl<'a> Offline<'a> {
                     Ok(value) => self.checked(name, value, secret),
                     Err(error) => Known::Failed(
                         ViolationReason::TemplateFailed,
-                        template_words(secret, &error.to_string()),
+                        template_words(secret, error),
                     ),
                 }
             }
