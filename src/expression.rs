@@ -179,8 +179,7 @@ impl Template {
                 parts.into_iter().collect::<Option<Vec<_>>>().map(Body::Text)
             }
         };
-        let (references, errors) = checker.finish();
-        let body = body.filter(|_| errors.is_empty()).ok_or(errors)?;
+        let (body, references) = checker.finish(body)?;
         let result = match &body {
             Body::Expression(node) => node.of.clone(),
             Body::Constant(_) | Body::Text(_) => Type::String,
@@ -306,11 +305,8 @@ impl Condition {
     pub fn compile(text: &str, names: &dyn Names) -> Result<Self, Vec<CompileError>> {
         let mut checker = Checker::new(names, false);
         let node = checker.condition(text);
-        let (references, errors) = checker.finish();
-        match node {
-            Some(node) if errors.is_empty() => Ok(Self { text: text.to_owned(), node, references }),
-            _ => Err(errors),
-        }
+        let (node, references) = checker.finish(node)?;
+        Ok(Self { text: text.to_owned(), node, references })
     }
 
     /// As it is written.
@@ -355,11 +351,8 @@ impl Expression {
     pub fn compile(text: &str, names: &dyn Names) -> Result<Self, Vec<CompileError>> {
         let mut checker = Checker::new(names, false);
         let node = checker.expression(text, 0);
-        let (references, errors) = checker.finish();
-        match node {
-            Some(node) if errors.is_empty() => Ok(Self { text: text.to_owned(), node, references }),
-            _ => Err(errors),
-        }
+        let (node, references) = checker.finish(node)?;
+        Ok(Self { text: text.to_owned(), node, references })
     }
 
     /// As it is written.

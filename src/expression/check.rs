@@ -40,9 +40,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What was read, and what was wrong.
-    pub(super) fn finish(self) -> (References, Vec<CompileError>) {
-        (self.references, self.errors)
+    /// What was built of the checked nodes, and what they read.
+    ///
+    /// # Errors
+    /// All that was wrong; nothing where they only read what is broken.
+    pub(super) fn finish<T>(self, built: Option<T>) -> Result<(T, References), Vec<CompileError>> {
+        match built {
+            Some(built) if self.errors.is_empty() => Ok((built, self.references)),
+            _ => Err(self.errors),
+        }
     }
 
     /// An expression that begins at a byte of the text.
