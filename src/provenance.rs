@@ -63,6 +63,14 @@ impl SourceKind {
     }
 }
 
+/// The most characters of a place inside a source: what the contract has for one.
+const MAX_LOCATION: usize = 1_024;
+
+/// A place inside a source, cut where it is too long to be told.
+pub fn cut_location(location: &str) -> String {
+    location.chars().take(MAX_LOCATION).collect()
+}
+
 /// Where a frozen value came from. Nothing in it can hold a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {

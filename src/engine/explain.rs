@@ -11,7 +11,7 @@ use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, ParameterName, PipelineName};
 use crate::plan::{Plan, PlannedBinding, PlannedStep};
-use crate::provenance::{Layer, SourceKind};
+use crate::provenance::{Layer, SourceKind, cut_location};
 use crate::resolve::check::{Checked, check_request};
 use crate::resolve::held::Held;
 use crate::resolve::offline::{Decision, Known, Offline, decide};
@@ -202,7 +202,7 @@ fn binding(binding: &PlannedBinding, secret: bool) -> CandidateBinding {
         PlannedBinding::Template { text, .. } => CandidateBinding::Source {
             kind: SourceKind::Template,
             name: String::new(),
-            location: text.chars().take(1024).collect(),
+            location: cut_location(text),
             computed_from,
         },
         PlannedBinding::Source(source) => CandidateBinding::Source {

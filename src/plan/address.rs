@@ -9,6 +9,7 @@ use super::{PlannedBind, PlannedSource};
 use crate::definition::{Declaration, Grant, glob};
 use crate::expression::{EvaluationError, References, Scope, Template};
 use crate::name::{EnvironmentName, PipelineName, SourceName};
+use crate::provenance::cut_location;
 use crate::source::{Bind, SourceBinding, TemplateText, registry};
 use crate::value::Value;
 use crate::yaml::Place;
@@ -115,7 +116,7 @@ fn written_location(binding: &SourceBinding) -> String {
     if location.is_empty() {
         location = binding.texts.get("query").map(|text| text.text.clone()).unwrap_or_default();
     }
-    location.chars().take(1024).collect()
+    cut_location(&location)
 }
 
 /// The source that is meant; where none is named, the only one of its kind.

@@ -23,11 +23,3 @@ fn invalid(field: impl Into<String>, description: impl Into<String>) -> Violatio
         description: description.into(),
     }
 }
-
-/// Text with no more than `limit` characters.
-fn cut(text: &str, limit: usize) -> String {
-    text.chars().take(limit).collect()
-}
-
-/// The most characters of a place inside a source.
-const LOCATION_LIMIT: usize = 1_024;

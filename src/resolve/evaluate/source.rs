@@ -4,7 +4,7 @@
 use super::{Evaluator, Failed, Outcome, Values, misfit};
 use crate::name::ParameterName;
 use crate::plan::{LayerBinding, PlannedBind, PlannedSource, render_address};
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, cut_location};
 use crate::refusal::ViolationReason;
 use crate::resolve::failure::{Asked, Failure, reason_of, words_of};
 use crate::source::{Answer, Ask, Cause, Located, PickError};
@@ -19,7 +19,7 @@ impl Evaluator<'_> {
         read: &Values,
     ) -> Outcome {
         let (ask, located) = self.located(name, winner, source, read)?;
-        let location = cut(&located.location);
+        let location = cut_location(&located.location);
         let outcome = self.fetcher.read(&source.source, located.read).await;
         let Some(outcome) = outcome.get() else { return Err(Failed) };
         let asked = |cause| asked(source, &location, cause, outcome.attempts);
@@ -99,7 +99,7 @@ impl Evaluator<'_> {
         let located =
             source.kind.locate(&ask).map_err(|error| self.template_failed(name, error))?;
         if !crate::plan::covers(&winner.grants, located.grant_path.as_deref()) {
-            let asked = asked(source, &cut(&located.location), Some(Cause::NotGranted), 0);
+            let asked = asked(source, &cut_location(&located.location), Some(Cause::NotGranted), 0);
             return Err(self.source_failed(name, Cause::NotGranted, asked));
         }
         Ok((ask, located))
@@ -135,9 +135,4 @@ fn asked(source: &PlannedSource, location: &str, cause: Option<Cause>, attempts:
         attempts,
         retry_after: None,
     }
-}
-
-/// A place inside a source has at most 1,024 characters; longer ones are cut.
-fn cut(location: &str) -> String {
-    location.chars().take(1_024).collect()
 }

@@ -1,10 +1,11 @@
 //! The audit log: filters, events and what a check found.
 
-use super::{LOCATION_LIMIT, cut, invalid, record, time};
+use super::{invalid, record, time};
 use crate::audit::verify::ChainReport;
 use crate::audit::{Action, Event, Outcome, ParameterAccess};
 use crate::engine::{EventsAnswer, EventsRequest, PageRequest, VerifyAnswer, Violation};
 use crate::proto::v1;
+use crate::provenance::cut_location;
 use crate::store::EventQuery;
 
 /// The most entries of a list in a filter; there are fewer actions than that.
@@ -141,7 +142,7 @@ fn parameter(access: ParameterAccess, fingerprints: bool) -> v1::ParameterAccess
         name: access.name.as_str().to_owned(),
         source: access.source.map_or(0, |kind| kind as i32),
         source_name: access.source_name.map(|name| name.to_string()).unwrap_or_default(),
-        location: cut(&access.location, LOCATION_LIMIT),
+        location: cut_location(&access.location),
         version: access.version,
         fingerprint: access
             .fingerprint

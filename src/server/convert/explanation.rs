@@ -1,10 +1,11 @@
 //! `ExplainRun`: what would be used, and why.
 
-use super::{LOCATION_LIMIT, cut, record, value};
+use super::{record, value};
 use crate::engine::{Candidate, CandidateBinding, Explanation, ParameterExplanation};
 use crate::plan::SecrecyLink;
 use crate::proto::v1;
 use crate::proto::v1::candidate::Binding;
+use crate::provenance::cut_location;
 
 /// `ExplainRun`.
 pub(in crate::server) fn write(explanation: &Explanation) -> v1::ExplainRunResponse {
@@ -51,7 +52,7 @@ fn binding(binding: &CandidateBinding) -> Binding {
             Binding::Source(v1::SourceBinding {
                 kind: *kind as i32,
                 name: name.clone(),
-                location: cut(location, LOCATION_LIMIT),
+                location: cut_location(location),
                 computed_from: computed_from.iter().map(ToString::to_string).collect(),
             })
         }

@@ -1,12 +1,12 @@
 //! The record of a run: what was asked, frozen, and how it ended.
 
-use super::{LOCATION_LIMIT, cut, time, value};
+use super::{time, value};
 use crate::audit::Principal;
 use crate::engine::{Resolved, RunView};
 use crate::name::RunKey;
 use crate::proto::v1;
 use crate::proto::v1::resolved_parameter::Content;
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, cut_location};
 use crate::snapshot::{
     Decision, FrozenContent, FrozenParameter, FrozenStep, SecretMark, Snapshot, Warning,
 };
@@ -69,9 +69,9 @@ pub(super) fn run_name(key: &RunKey) -> v1::RunName {
     }
 }
 
-/// Who called.
+/// Who called; the contract has 512 characters for a name.
 pub(super) fn principal(principal: &Principal) -> v1::Principal {
-    v1::Principal { name: cut(&principal.name, 512), kind: principal.kind as i32 }
+    v1::Principal { name: principal.name.chars().take(512).collect(), kind: principal.kind as i32 }
 }
 
 fn snapshot(snapshot: &Snapshot, fingerprints: bool) -> v1::Snapshot {
@@ -111,7 +111,7 @@ fn provenance(provenance: &Provenance) -> v1::Provenance {
         layer: provenance.layer as i32,
         source: provenance.source as i32,
         source_name: provenance.source_name.as_ref().map(ToString::to_string).unwrap_or_default(),
-        location: cut(&provenance.location, LOCATION_LIMIT),
+        location: cut_location(&provenance.location),
         version: provenance.version.clone(),
         fetch_time: provenance.fetched.map(time::write),
         computed_from: provenance.computed_from.iter().map(ToString::to_string).collect(),
