@@ -12,6 +12,7 @@ use super::{Caller, Engine, InForce, Refusal, RunSelector, Violation, ViolationR
 use crate::access::{Action, Denied, Permit, Request, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, NameError, PipelineName, PresetName, RunId, RunKey};
+use crate::plan::PlannedPipeline;
 use crate::resolve::record::Record;
 use crate::store::{StoreError, StoredRun};
 
@@ -107,6 +108,29 @@ pub(super) fn named_run(
 }
 
 impl InForce {
+    /// The pipeline of this name. Only a name that the daemon knows goes into an
+    /// event.
+    pub(super) fn name_pipeline(
+        &self,
+        pipeline: &PipelineName,
+        event: &mut EventDraft,
+    ) -> Option<&PlannedPipeline> {
+        let known = self.plans.pipelines.get(pipeline);
+        match known {
+            Some(known) => event.pipeline = Some(known.name.clone()),
+            None => event.unknown_names += 1,
+        }
+        known
+    }
+
+    /// The same of an environment.
+    pub(super) fn name_environment(&self, environment: &EnvironmentName, event: &mut EventDraft) {
+        match self.plans.environments.get(environment) {
+            Some(known) => event.environment = Some(known.clone()),
+            None => event.unknown_names += 1,
+        }
+    }
+
     /// Asks the policies.
     pub(super) fn decide(
         &self,

@@ -62,14 +62,8 @@ impl Engine {
             return Err(Refusal::Invalid(malformed));
         };
         let in_force = self.in_force();
-        match in_force.plans.pipelines.get(&pipeline) {
-            Some(known) => event.pipeline = Some(known.name.clone()),
-            None => event.unknown_names += 1,
-        }
-        match in_force.plans.environments.get(&environment) {
-            Some(known) => event.environment = Some(known.clone()),
-            None => event.unknown_names += 1,
-        }
+        in_force.name_pipeline(&pipeline, event);
+        in_force.name_environment(&environment, event);
         let resource = Resource::Pipeline(&pipeline);
         let decided =
             in_force.decide(caller, Action::Explain, resource, Some(&environment), preset.as_ref());

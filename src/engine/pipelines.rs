@@ -80,11 +80,7 @@ impl Engine {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
         let in_force = self.in_force();
-        let known = in_force.plans.pipelines.get(&name);
-        match known {
-            Some(known) => event.pipeline = Some(known.name.clone()),
-            None => event.unknown_names += 1,
-        }
+        let known = in_force.name_pipeline(&name, &mut event);
         match may_read(&in_force, caller, &name) {
             Ok(policy_ids) => event.policy_ids = policy_ids,
             Err(policy_ids) => {

@@ -155,7 +155,9 @@ impl Engine {
             return Err(Refusal::Invalid(malformed));
         };
         let in_force = self.in_force();
-        self.name_asked(event, &in_force, &named, &environment);
+        if in_force.name_pipeline(&named.pipeline, event).is_some() {
+            in_force.name_environment(&environment, event);
+        }
         let resource = Resource::Run { pipeline: &named.pipeline, run_id: named.run_id.as_str() };
         let decided =
             in_force.decide(caller, Action::Resolve, resource, Some(&environment), preset.as_ref());
@@ -164,25 +166,6 @@ impl Engine {
             RunKey { pipeline: named.pipeline.clone(), run_id: named.run_id.clone(), attempt: 1 };
         let (lifetime, problems) = (request.lifetime, request.problems);
         Ok(Asked { named, key, environment, preset: request.preset, lifetime, problems })
-    }
-
-    fn name_asked(
-        &self,
-        event: &mut EventDraft,
-        in_force: &InForce,
-        named: &NamedRun,
-        environment: &EnvironmentName,
-    ) {
-        let Some(pipeline) = in_force.plans.pipelines.get(&named.pipeline) else {
-            event.unknown_names += 1;
-            return;
-        };
-        event.pipeline = Some(pipeline.name.clone());
-        if in_force.plans.environments.contains(environment) {
-            event.environment = Some(environment.clone());
-        } else {
-            event.unknown_names += 1;
-        }
     }
 
     /// A run as it is answered; that fingerprints are in it is recorded.
