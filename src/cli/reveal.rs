@@ -68,10 +68,20 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         all: args.all,
         recipient: None,
     };
-    let secrets =
-        call(&daemon, request).await.map_err(|error| error.with_subjects(|at| given(at, args)))?;
+    let secrets = call(&daemon, request).await.map_err(|error| with_way_out(error, args))?;
     print(app, &secrets)?;
     Ok(Exit::Success)
+}
+
+/// Says what was denied, and what may have been forgotten.
+fn with_way_out(error: CliError, args: &Args) -> CliError {
+    let of_instance = |name: &String| name.starts_with("env.") || name.starts_with("files.");
+    let forgotten = args.instance.is_none() && args.names.iter().any(of_instance);
+    let error = error.with_subjects(|at| given(at, args));
+    if forgotten && error.exit == Exit::Denied {
+        return error.with_help("of a step with a matrix, `env` and `files` need --instance N");
+    }
+    error
 }
 
 /// What was asked for at `names[2]`, where it could be a name: anything else
@@ -153,5 +163,31 @@ impl SecretDocument {
             },
             base64: base64::engine::general_purpose::STANDARD.encode(secret.bytes.expose()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn told(words: &[&str], exit: Exit) -> String {
+        let line = [&["reveal", "a/b", "s"], words].concat();
+        let args = <Line as clap::Parser>::parse_from(line).args;
+        with_way_out(CliError::new(exit, "no"), &args).to_string()
+    }
+
+    #[test]
+    fn a_denied_entry_without_an_instance_names_the_flag() {
+        assert!(told(&["env.A"], Exit::Denied).contains("--instance N"));
+        assert!(told(&["files.a"], Exit::Denied).contains("--instance N"));
+        assert!(!told(&["env.A", "--instance", "0"], Exit::Denied).contains("--instance"));
+        assert!(!told(&["a"], Exit::Denied).contains("--instance"));
+        assert!(!told(&["env.A"], Exit::Conflict).contains("--instance"));
     }
 }
