@@ -127,8 +127,9 @@ async fn finish(shared: &Shared, ending: Ending) -> Result<Exit, CliError> {
     };
     let completed = complete::call(&shared.daemon, shared.run.clone(), outcome).await;
     let name = run_name::path(&shared.run);
+    let word = super::document::outcome(outcome.into());
+    let completed = completed.map_err(|error| not_recorded(error, &name, &word));
     if completed.is_ok() {
-        let word = super::document::outcome(outcome.into());
         shared.output.note(&format!("run {name} {word}"));
     }
     let exit = match ending {
@@ -145,6 +146,16 @@ async fn finish(shared: &Shared, ending: Ending) -> Result<Exit, CliError> {
         shared.output.note(&error.to_string());
     }
     Ok(exit)
+}
+
+/// With no answer from the daemon the run's end is the caller's to tell it.
+fn not_recorded(error: CliError, name: &str, outcome: &str) -> CliError {
+    match error.exit {
+        Exit::Unreachable | Exit::Unavailable => error.with_help(format!(
+            "run {name} may stay open until it expires; `paramd complete RUN {outcome}` ends it"
+        )),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

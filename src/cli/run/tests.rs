@@ -171,3 +171,16 @@ fn an_ended_run_is_refused_with_the_way_out() {
         assert!(error.to_string().contains("another --run-id"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_no_daemon_took_is_told_with_the_way_to_record_it() {
+    let shared = shared(&[]);
+    let error = finish(&shared, Ending::Succeeded).await.unwrap_err();
+    assert!(error.to_string().contains("`paramd complete RUN succeeded` ends it"), "{error}");
+    let exit = finish(&shared, Ending::Failed(Exit::Step(3))).await.unwrap();
+    assert_eq!(exit, Exit::Step(3));
+    let text = shared.output.text();
+    assert!(text.contains("`paramd complete RUN failed` ends it"), "{text}");
+    let other = CliError::new(Exit::Conflict, "ended");
+    assert_eq!(not_recorded(other.clone(), "a/b", "failed"), other);
+}
