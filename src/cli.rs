@@ -152,7 +152,11 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
         Err(error) => return usage::tell(&error).into(),
     };
     let app = App { environment, global: cli.global, printer: Printer };
-    match start(app, cli.command) {
+    let ended = start(app, cli.command).and_then(|exit| match Printer.lost() {
+        Some(lost) if exit == Exit::Success => Err(lost),
+        _ => Ok(exit),
+    });
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
             Printer.error(&error);

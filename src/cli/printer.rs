@@ -2,6 +2,7 @@
 //! for [`Printer::secret`].
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::CliError;
 use super::exit::Exit;
@@ -27,17 +28,28 @@ fn write_all(to: &mut impl io::Write, bytes: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
+/// Whether something that should stand on a stream could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Remembers output that is lost. Whoever closed our output wants no more of it;
+/// anything else, such as a full disk, must not pass for success.
+fn settle(written: io::Result<()>) {
+    if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        LOST.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Prints a command's data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer;
 
 impl Printer {
-    /// Prints text to standard output, with a line end. A reader that went away
-    /// is no error.
+    /// Prints text to standard output, with a line end. What can't be written is
+    /// told by [`Printer::lost`].
     pub(crate) fn text(self, text: &str) {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.trim_end_matches('\n').as_bytes());
-        drop(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+        settle(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
     }
 
     /// Prints a document as JSON.
@@ -68,11 +80,17 @@ impl Printer {
 
     /// Passes bytes through that were masked already.
     pub(crate) fn pass(self, stream: Stream, bytes: &[u8]) {
-        // Whoever closed our output doesn't stop the steps.
-        drop(match stream {
+        // The steps go on; what is lost is told at the end.
+        settle(match stream {
             Stream::Out => write_all(&mut io::stdout().lock(), bytes),
             Stream::Err => write_all(&mut io::stderr().lock(), bytes),
         });
+    }
+
+    /// The error of a command that went well, but for output that is lost.
+    pub(crate) fn lost(self) -> Option<CliError> {
+        let message = "some of the output could not be written";
+        LOST.load(Ordering::Relaxed).then(|| CliError::new(Exit::Failed, message))
     }
 
     /// Prints an error in the voice of all errors.

@@ -93,7 +93,15 @@ async fn refuse_without_command(prepared: &Prepared) -> Result<(), CliError> {
 /// A signal came while the run was being resolved: it is called off where it
 /// was made already, else it expires by itself.
 async fn called_off(prepared: &Prepared, run: v1::RunName, signal: signals::Stop) -> Exit {
-    drop(complete::call(&prepared.daemon, run, RunOutcome::Cancelled).await);
+    let name = run_name::path(&run);
+    // A run that isn't there was not made yet.
+    let completed = complete::call(&prepared.daemon, run, RunOutcome::Cancelled).await;
+    if let Err(error) = completed.map_err(|error| not_recorded(error, &name, "cancelled"))
+        && error.exit != Exit::NotFound
+        && error.exit != Exit::Denied
+    {
+        prepared.app.printer.error(&error);
+    }
     signal.exit()
 }
 
@@ -139,7 +147,12 @@ async fn finish(shared: &Shared, ending: Ending) -> Result<Exit, CliError> {
         }
         Ending::Failed(exit) => exit,
         Ending::Cancelled(signal) => signal.exit(),
-        Ending::Refused(error) => return Err(error),
+        Ending::Refused(error) => {
+            if let Err(open) = completed {
+                shared.output.note(&open.to_string());
+            }
+            return Err(error);
+        }
     };
     // The step's own failure is what the caller has to know first.
     if let Err(error) = completed {

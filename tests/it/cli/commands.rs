@@ -38,6 +38,26 @@ async fn a_run_by_its_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn output_that_is_lost_is_no_success() {
+    let stage = stage().await;
+    for words in [
+        &["explain", "shell"][..],
+        &["resolve", "shell", "--run-id", "lost", "--output", "json"],
+        &["audit", "list", "--output", "json"],
+        &["run", "shell", "--run-id", "lost-too"],
+    ] {
+        let mut command = paramd([]).at(&stage.daemon).inside(stage.config.around()).into_command();
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = command.args(words).stdout(full).output().unwrap();
+        let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{words:?}: {errors}");
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(told.contains("could not be written"), "{words:?}: {told}");
+    }
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_that_prints_data_prints_json() {
     let stage = stage().await;
     let at = &stage.daemon;
