@@ -13,8 +13,9 @@ use super::graph::closure;
 use super::layers::Bound;
 use super::text::shown;
 use super::{PlannedBinding, SecrecyLink, SecrecyReason};
-use crate::definition::Bindable;
+use crate::definition::{Bindable, Binding};
 use crate::name::ParameterName;
+use crate::source::registry;
 
 pub(super) use refuse::{
     refuse_contradictions, refuse_literal, refuse_mixed, refuse_mixed_bindings, refuse_readers,
@@ -132,6 +133,22 @@ fn declared_or_sourced(input: &Input<'_>, bounds: &[Bound], secrecy: &mut Secrec
             let place = bound.shown.clone();
             let reason = Reason { reason: SecrecyReason::Source, place, next: None };
             secrecy.reasons.entry(bound.parameter.clone()).or_insert(reason);
+        }
+    }
+    sourced_by_kind(input, secrecy);
+}
+
+/// The kind alone tells, where a binding is wrong otherwise: what is refused
+/// because of a secret isn't told only once that is mended.
+fn sourced_by_kind(input: &Input<'_>, secrecy: &mut Secrecy) {
+    for declaration in input.definition.parameters.values() {
+        let Some(Binding::Source(source, place)) = &declaration.from else { continue };
+        let always = registry::by_kind(source.kind).is_some_and(|kind| kind.always_secret());
+        let name = &declaration.name.value;
+        if always && !input.says_public(name) {
+            let place = shown(place, input.files);
+            let reason = Reason { reason: SecrecyReason::Source, place, next: None };
+            secrecy.reasons.entry(name.clone()).or_insert(reason);
         }
     }
 }
