@@ -98,45 +98,17 @@ fn a_policy_that_the_schema_does_not_know_is_refused() {
     assert!(daemon.log().contains("own.cedar"), "{}", daemon.log());
 }
 
-/// Gives all that is below a folder to another user.
-fn give(path: &std::path::Path, uid: u32) {
-    std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
-    if path.is_dir() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            give(&entry.unwrap().path(), uid);
-        }
-    }
-}
-
-/// Two users of one socket, where the suite may be two users: as root. The same
-/// is tested with principals of any uid in the engine's own tests.
+/// One user for the suite is two for the daemon: started anew in a user namespace,
+/// it sees the same peer under another uid.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_users_run_is_denied_like_one_that_is_not_there() {
-    const NOBODY: u32 = 65_534;
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
     let config = small();
-    let folder = config.around();
-    let binary = folder.join("paramd");
-    std::fs::copy(env!("CARGO_BIN_EXE_paramd"), &binary).unwrap();
-    give(folder, NOBODY);
-    let launch = Launch {
-        before: "shift; set -- setpriv --reuid=65534 --regid=65534 --clear-groups \"$TMPDIR/paramd\" \"$@\"; ",
-        ..Launch::plain(&config.path, folder)
-    };
-    // The test makes the socket's folder before the daemon does.
-    crate::support::daemon::private_folder(launch.socket().parent().unwrap());
-    give(folder, NOBODY);
+    let launch = Launch::plain(&config.path, config.around());
     let daemon = launch.start().await;
-    let theirs = std::process::Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&binary)
-        .args(["resolve", "small", "--run-id", "a", "--endpoint", &daemon.endpoint()])
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(theirs.status.success(), "{}", String::from_utf8_lossy(&theirs.stderr));
+    daemon.client().await.resolve(resolve("small", "a")).await.unwrap();
+    daemon.stop();
+    let as_another = "set -- unshare --user --map-user=4242 --map-group=4242 \"$@\"; ";
+    let daemon = Launch { before: as_another, ..launch }.start().await;
     let client = daemon.client().await;
     let status = client.resolve(resolve("small", "a")).await.unwrap_err();
     check_reason(&status, "ACCESS_DENIED");
@@ -148,8 +120,9 @@ async fn another_users_run_is_denied_like_one_that_is_not_there() {
     let joins: Vec<_> = events.iter().filter(|event| event.action() == Action::Join).collect();
     assert_eq!(joins.len(), 2);
     assert!(joins.iter().all(|event| event.outcome() == EventOutcome::Denied));
-    assert_eq!(joins[0].principal.as_ref().unwrap().name, "uid:0");
+    assert_eq!(joins[0].principal.as_ref().unwrap().name, "uid:4242");
     let first = events.iter().find(|event| event.action() == Action::Resolve).unwrap();
-    assert_eq!(first.principal.as_ref().unwrap().name, "uid:65534");
+    let own = format!("uid:{}", rustix::process::geteuid().as_raw());
+    assert_eq!(first.principal.as_ref().unwrap().name, own);
     daemon.stop();
 }
