@@ -102,7 +102,7 @@ impl Here<'_, '_> {
                 layer: bound.layer,
                 binding: bound.binding.clone(),
                 grants: self.grants(bound),
-                locked: bound.locked,
+                locked: bound.locked.is_some(),
                 place: bound.shown.clone(),
             })
             .collect();
@@ -112,8 +112,8 @@ impl Here<'_, '_> {
 
     /// The layer that locks the parameter; what binds it above is refused.
     fn lock(&mut self, mine: &[&Bound]) -> Option<Layer> {
-        let locking = mine.iter().find(|bound| bound.locked)?;
-        let place = &locking.shown;
+        let (locking, place) =
+            mine.iter().find_map(|bound| Some((bound, bound.locked.as_ref()?)))?;
         for above in mine.iter().filter(|bound| bound.layer > locking.layer) {
             let before = format!("`{}` is locked by a lower layer, at {place},", above.parameter);
             let help = "remove this binding, or the lock";
@@ -133,8 +133,9 @@ impl Here<'_, '_> {
                     continue;
                 }
                 let locking = self.winners.here(known, self.environment);
-                let Some(locking) = locking.iter().find(|bound| bound.locked) else { continue };
-                let at = &locking.shown;
+                let Some(at) = locking.iter().find_map(|bound| bound.locked.as_ref()) else {
+                    continue;
+                };
                 self.input
                     .problems
                     .error(

@@ -26,7 +26,8 @@ pub(super) struct Bound {
     pub(super) environment: Option<EnvironmentName>,
     pub(super) parameter: ParameterName,
     pub(super) binding: Arc<PlannedBinding>,
-    pub(super) locked: bool,
+    /// `file:line` of its lock; none: its layer doesn't lock it.
+    pub(super) locked: Option<String>,
     /// Where the binding begins: in a layer, its name.
     pub(super) place: Place,
     /// Where its value, template or source is written.
@@ -82,7 +83,7 @@ fn definitions(input: &mut Input<'_>) -> Vec<Bound> {
             environment: None,
             parameter: declaration.name.value.clone(),
             binding: Arc::new(binding),
-            locked: false,
+            locked: None,
             written: place.clone(),
             shown: shown(&place, input.files),
             place,
@@ -148,7 +149,8 @@ fn take(
             locked: block
                 .locked
                 .iter()
-                .any(|locked| input.resolve(&locked.value) == Some(&declaration.name.value)),
+                .find(|locked| input.resolve(&locked.value) == Some(&declaration.name.value))
+                .map(|locked| shown(&locked.place, input.files)),
             place: name.place.clone(),
             written: place,
             shown: shown(&name.place, input.files),

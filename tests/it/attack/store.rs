@@ -44,14 +44,14 @@ const OF_THE_RECORD: [&str; 16] = [
     "update runs set outcome = 1, ended = created where run_id = 'ID'",
     "update runs set sealed = x'' where run_id = 'ID'",
     "update runs set record = x'00' where run_id = 'ID'",
-    "update runs set record = cast(substr(record, 1, length(record) - 1) || x'00' as blob) where run_id = 'ID'",
+    "update runs set record = cast(substr(record, 1, length(record) - 1) || iif(substr(record, -1) = x'00', x'01', x'00') as blob) where run_id = 'ID'",
     "update runs set record = (select record from runs where run_id = 'whole') where run_id = 'ID'",
     "update runs set attempt = 2 where run_id = 'ID'",
 ];
 
 const OF_WHAT_IS_SEALED: [&str; 3] = [
     "update runs set sealed = x'01' where run_id = 'ID'",
-    "update runs set sealed = cast(substr(sealed, 1, length(sealed) - 1) || x'00' as blob) where run_id = 'ID'",
+    "update runs set sealed = cast(substr(sealed, 1, length(sealed) - 1) || iif(substr(sealed, -1) = x'00', x'01', x'00') as blob) where run_id = 'ID'",
     "update runs set sealed = (select sealed from runs where run_id = 'whole') where run_id = 'ID'",
 ];
 
