@@ -78,3 +78,30 @@ need_cargo_deny() {
     CARGO_TARGET_DIR="$tools/build" cargo install cargo-deny --version "$version" --locked --force --quiet --root "$tools"
     rm -rf "$tools/build"
 }
+
+# need_debian COMMAND PACKAGE WHY: a program that Debian has.
+need_debian() {
+    if command -v "$1" >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die "$1 is missing ($3): on Debian, apt-get install $2"
+    fi
+    say "installing $2: $3"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2"
+}
+
+# need_clients: what the programs of docs/clients.md are built and run with.
+need_clients() {
+    local version="v1.9.4"
+    need_debian jq jq "the shell client of docs/clients.md reads JSON"
+    go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])' ||
+        die "Go 1.24 or newer is missing (the Go client of docs/clients.md): install it from https://go.dev/dl"
+    if [ -x "$tools/bin/grpcurl" ] && cmp -s <(echo "$version") "$tools/bin/grpcurl.version"; then
+        return
+    fi
+    say "installing grpcurl $version into $tools"
+    GOBIN="$tools/bin" go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$version"
+    echo "$version" >"$tools/bin/grpcurl.version"
+}
