@@ -34,10 +34,11 @@ use crate::resolve::fetch::Sources;
 use crate::snapshot::{FrozenStep, Snapshot, Warning};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::sealing::Sealer;
-use crate::store::{EventQuery, Store, StoredRun};
+use crate::store::{AttemptMode, EventQuery, Store, StoredRun};
 use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use flight::Flights;
+use jiff::Timestamp;
 use open::OpenRuns;
 
 pub use crate::refusal;
@@ -76,8 +77,16 @@ pub struct ResolveRequest {
     pub preset: String,
     /// The values.
     pub overrides: Overrides,
+    /// The caller's own date for the run.
+    pub logical_date: Option<Timestamp>,
+    /// How an attempt after the first takes over the values of the one before.
+    pub mode: Option<AttemptMode>,
+    /// Free labels, within their limits.
+    pub labels: BTreeMap<String, String>,
     /// How long the run may stay open.
     pub lifetime: Option<Duration>,
+    /// The revision that the caller expects; empty: any.
+    pub expected_revision: String,
     /// Problems that the edge found already (fields that this daemon can't
     /// serve, malformed durations).
     pub problems: Vec<Violation>,
@@ -94,6 +103,8 @@ pub struct ExplainRequest {
     pub preset: String,
     /// The values.
     pub overrides: Overrides,
+    /// The date that the run would be for.
+    pub logical_date: Option<Timestamp>,
     /// Problems that the edge found already.
     pub problems: Vec<Violation>,
 }

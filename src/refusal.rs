@@ -67,6 +67,20 @@ pub enum Refusal {
         /// The fields that differ, such as `overrides.epochs`.
         differs: Vec<String>,
     },
+    /// Not the revision that was expected.
+    RevisionMismatch {
+        /// The one that is frozen or in force.
+        revision: String,
+    },
+    /// The attempt before this one hasn't ended, or doesn't exist.
+    AttemptOutOfOrder {
+        /// The newest attempt; 0: there is none.
+        newest: u32,
+        /// How it ended; none while it is open, or where there is none.
+        end: Option<RunEnd>,
+    },
+    /// The attempt before can't be repeated exactly: the parameters why.
+    ExactUnavailable(Vec<Problem>),
     /// The sources answered, and what they gave isn't fit.
     ResolutionFailed(Vec<Problem>),
     /// A source failed.
@@ -170,6 +184,8 @@ pub enum ViolationReason {
     NoSuchValue,
     /// It was deleted or destroyed.
     ValueGone,
+    /// For an exact attempt: the source has no versions.
+    NotRepeatable,
     /// A source or grant refuses the daemon.
     SourceDenied,
     /// A source gave no usable answer.
@@ -198,6 +214,7 @@ impl ViolationReason {
             Self::TemplateFailed => "TEMPLATE_FAILED",
             Self::NoSuchValue => "NO_SUCH_VALUE",
             Self::ValueGone => "VALUE_GONE",
+            Self::NotRepeatable => "NOT_REPEATABLE",
             Self::SourceDenied => "SOURCE_DENIED",
             Self::SourceFailed => "SOURCE_FAILED",
             Self::SourceUnavailable => "SOURCE_UNAVAILABLE",
@@ -223,6 +240,9 @@ impl Refusal {
             Self::RunNotFound { .. } => "RUN_NOT_FOUND",
             Self::StepNotFound { .. } => "STEP_NOT_FOUND",
             Self::RunConflict { .. } => "RUN_CONFLICT",
+            Self::RevisionMismatch { .. } => "REVISION_MISMATCH",
+            Self::AttemptOutOfOrder { .. } => "ATTEMPT_OUT_OF_ORDER",
+            Self::ExactUnavailable(_) => "EXACT_UNAVAILABLE",
             Self::ResolutionFailed(_) => "RESOLUTION_FAILED",
             Self::SourceFailed { failure, .. } => match failure.cause.class() {
                 FailureClass::Denied => "SOURCE_DENIED",

@@ -135,6 +135,10 @@ pub struct NewRun {
     pub revision: String,
     /// The bundle of the plan.
     pub bundle: String,
+    /// The caller's own date for the run.
+    pub logical_date: Option<Timestamp>,
+    /// How it took over the values of the attempt before; none for the first.
+    pub mode: Option<AttemptMode>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// When it was made, by the store's clock.
@@ -181,6 +185,17 @@ pub struct Ended {
     pub by_this_call: bool,
     /// The events are on disk.
     pub recorded: Recorded,
+}
+
+/// How an attempt takes over the values of the one before; the numbers are the
+/// contract's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[repr(i32)]
+pub enum AttemptMode {
+    /// The same values, and the same versions of secrets.
+    Exact = 1,
+    /// The same request, with the sources asked anew.
+    Refresh = 2,
 }
 
 /// How a run ends.

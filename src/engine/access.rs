@@ -88,22 +88,13 @@ pub(super) fn on_record(
     answer
 }
 
-/// A run's name, or what is wrong with it. There is no attempt but the first yet,
-/// and a request for another must not be taken for one of it.
+/// A run's name, or what is wrong with it.
 pub(super) fn named_run(
     selector: &RunSelector,
     violations: &mut Vec<Violation>,
 ) -> Option<NamedRun> {
     let pipeline = well_formed("run.pipeline", &selector.pipeline, PipelineName::parse, violations);
     let run_id = well_formed("run.run_id", &selector.run_id, RunId::parse, violations);
-    if selector.attempt > 1 {
-        violations.push(Violation {
-            field: "run.attempt".into(),
-            reason: ViolationReason::InvalidField,
-            description: "not served by this version: a run has one attempt".into(),
-        });
-        return None;
-    }
     Some(NamedRun { pipeline: pipeline?, run_id: run_id?, attempt: selector.attempt })
 }
 

@@ -9,12 +9,13 @@ use super::{
 };
 use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
+use crate::expression::RunScope;
 use crate::name::{EnvironmentName, ParameterName, PipelineName};
 use crate::plan::{Plan, PlannedBinding, PlannedStep};
 use crate::provenance::{Layer, SourceKind, cut_location};
 use crate::resolve::check::{Checked, check_request};
 use crate::resolve::held::Held;
-use crate::resolve::offline::{Decision, Known, Offline, decide};
+use crate::resolve::offline::{Decision, Known, Offline, OfflineRun, decide};
 use crate::resolve::submission::Submission;
 use crate::snapshot::FrozenStep;
 use crate::value::{PublicValue, Value};
@@ -70,13 +71,20 @@ impl Engine {
         on_record(decided, event)?;
         let plan = planned(&in_force, pipeline.as_str(), environment.as_str())?;
         let mut violations = request.problems;
+        let scope = RunScope {
+            id: String::new(),
+            attempt: 0,
+            started_at: String::new(),
+            logical_date: request.logical_date.map(|date| date.to_string()),
+        };
+        let run = OfflineRun::Dated(&scope);
         let Checked { submission, unknown_names } =
-            check_request(&plan, &request.preset, request.overrides, None, &mut violations);
+            check_request(&plan, &request.preset, request.overrides, run, &mut violations);
         event.unknown_names += unknown_names;
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations));
         }
-        let offline = Offline::new(&plan, &submission, None);
+        let offline = Offline::new(&plan, &submission, run);
         Ok(explanation(&plan, &submission, &offline))
     }
 }

@@ -10,6 +10,7 @@ use super::open::LoadedRun;
 use crate::audit::Principal;
 use crate::name::RunKey;
 use crate::resolve::request::FrozenRequest;
+use crate::store::AttemptMode;
 
 /// What became of a resolution: the run that it made, or none where one of its
 /// name was there.
@@ -26,6 +27,8 @@ pub(super) struct Flight {
     pub(super) owner: Principal,
     /// What it was asked with.
     pub(super) request: Arc<FrozenRequest>,
+    /// How it takes over the values of the attempt before.
+    pub(super) mode: Option<AttemptMode>,
     landing: watch::Receiver<Option<Landed>>,
 }
 
@@ -72,13 +75,15 @@ impl Flights {
         key: &RunKey,
         owner: &Principal,
         request: &Arc<FrozenRequest>,
+        mode: Option<AttemptMode>,
     ) -> Part {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(key) {
             return Part::Waits(flight.clone());
         }
         let (landing, waiting) = watch::channel(None);
-        let flight = Flight { owner: owner.clone(), request: request.clone(), landing: waiting };
+        let (owner, request) = (owner.clone(), request.clone());
+        let flight = Flight { owner, request, mode, landing: waiting };
         flights.insert(key.clone(), flight);
         Part::Leads(Box::new(Ticket { flights: self.clone(), key: key.clone(), landing }))
     }

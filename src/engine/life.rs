@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    async fn expire(&self, key: &RunKey) {
+    pub(super) async fn expire(&self, key: &RunKey) {
         let now = jiff::Timestamp::now();
         let mut event =
             EventDraft::new(now, Principal::daemon(), audit::Action::Expire, Outcome::Succeeded);

@@ -1,31 +1,44 @@
 //! `ResolveRun`: frozen by the first call, replayed for all others.
 
 mod first;
+mod standing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::access::{NamedRun, name_run, named_preset, named_run, on_record, well_formed};
+use jiff::Timestamp;
+
+use super::access::{NamedRun, named_preset, named_run, well_formed};
 use super::flight::{Landed, Part, Ticket};
 use super::open::LoadedRun;
 use super::record::{internal, name_accesses};
-use super::{Caller, Engine, InForce, Refusal, ResolveRequest, Resolved, RunView, Violation};
-use crate::access::{Action, Resource};
+use super::{
+    Caller, Engine, InForce, Refusal, ResolveRequest, Resolved, RunView, Violation, ViolationReason,
+};
+use crate::access::Resource;
 use crate::audit::{self, EventDraft};
-use crate::name::{EnvironmentName, RunKey};
+use crate::name::{EnvironmentName, PresetName, RunKey};
 use crate::plan::Plan;
-use crate::resolve::request::FrozenRequest;
-use crate::resolve::submission::{Overrides, read_overrides};
+use crate::resolve::request::Compared;
+use crate::resolve::submission::Overrides;
 use crate::snapshot::FrozenContent;
+use crate::store::AttemptMode;
 use first::FirstCall;
+use standing::Standing;
 
-/// A request whose names are well formed and permitted.
+/// A request whose names are well formed.
 struct Asked {
     named: NamedRun,
     key: RunKey,
     environment: EnvironmentName,
     preset: String,
+    named_preset: Option<PresetName>,
+    logical_date: Option<Timestamp>,
+    mode: Option<AttemptMode>,
+    labels: BTreeMap<String, String>,
     lifetime: Option<Duration>,
+    expected_revision: String,
     problems: Vec<Violation>,
 }
 
@@ -47,27 +60,33 @@ impl Engine {
         caller: &Caller,
         mut request: ResolveRequest,
     ) -> Result<Resolved, Refusal> {
-        let mut event = self.event(caller, audit::Action::Resolve);
+        let event = self.event(caller, audit::Action::Resolve);
         let overrides = std::mem::take(&mut request.overrides);
-        let asked = match self.admit(caller, request, &mut event) {
+        let asked = match asked(request) {
             Ok(asked) => asked,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
         loop {
-            match self.find_key(&asked.key) {
-                Ok(Some(run)) => return self.replay(caller, &asked, overrides, run, event).await,
-                Ok(None) => {}
-                Err(refusal) => return Err(self.refuse(event, refusal).await),
-            }
             let mut turn = event.clone();
-            let first = match self.first_call(&asked, overrides.clone(), &mut turn) {
+            let first = match self.standing(caller, &asked, &mut turn).await {
+                Ok(Standing::Frozen(run)) => {
+                    return self.replay(caller, &asked, overrides, run, turn).await;
+                }
+                Ok(Standing::First) => self.first_call(&asked, overrides.clone(), &mut turn),
+                Ok(Standing::After(before)) => {
+                    self.next_attempt(caller, &asked, overrides.clone(), &before, &mut turn)
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let first = match first {
                 Ok(first) => first,
                 Err(refusal) => return Err(self.refuse(turn, refusal).await),
             };
             match self.take_turn(caller, &asked, first, turn).await? {
                 Turn::Made(run) => {
                     let view = self.viewed(caller, &run)?;
-                    return Ok(Resolved { view, created: true, revision_changed: false });
+                    let revision_changed = self.has_changed(&run);
+                    return Ok(Resolved { view, created: true, revision_changed });
                 }
                 Turn::Again => {}
             }
@@ -82,7 +101,7 @@ impl Engine {
         first: FirstCall,
         event: EventDraft,
     ) -> Result<Turn, Refusal> {
-        match self.flights.board(&asked.key, &caller.principal, &first.request) {
+        match self.flights.board(&asked.key, &caller.principal, &first.request, asked.mode) {
             Part::Leads(ticket) => match self.find_key(&asked.key) {
                 // Another call has landed since this one looked.
                 Ok(Some(_)) => {
@@ -97,7 +116,8 @@ impl Engine {
             },
             Part::Waits(flight) => {
                 let alike = flight.owner == caller.principal
-                    && flight.request.differs(&first.request).is_empty();
+                    && flight.mode == asked.mode
+                    && flight.request.differs(&first.request, Compared::Whole).is_empty();
                 match flight.landed().await {
                     // Waiters with the same request share a failure.
                     Some(Err(shared)) if alike => Err(self.refuse(event, shared).await),
@@ -133,41 +153,6 @@ impl Engine {
         }
     }
 
-    /// Names first, then permission, then the rest.
-    fn admit(
-        &self,
-        caller: &Caller,
-        request: ResolveRequest,
-        event: &mut EventDraft,
-    ) -> Result<Asked, Refusal> {
-        let mut malformed = Vec::new();
-        let named = named_run(&request.run, &mut malformed);
-        let environment = well_formed(
-            "environment",
-            &request.environment,
-            EnvironmentName::parse,
-            &mut malformed,
-        );
-        let preset = named_preset(&request.preset, &mut malformed);
-        let (Some(named), Some(environment), true) = (named, environment, malformed.is_empty())
-        else {
-            malformed.extend(request.problems);
-            return Err(Refusal::Invalid(malformed));
-        };
-        let in_force = self.in_force();
-        if in_force.name_pipeline(&named.pipeline, event).is_some() {
-            in_force.name_environment(&environment, event);
-        }
-        let resource = Resource::Run { pipeline: &named.pipeline, run_id: named.run_id.as_str() };
-        let decided =
-            in_force.decide(caller, Action::Resolve, resource, Some(&environment), preset.as_ref());
-        on_record(decided, event)?;
-        let key =
-            RunKey { pipeline: named.pipeline.clone(), run_id: named.run_id.clone(), attempt: 1 };
-        let (lifetime, problems) = (request.lifetime, request.problems);
-        Ok(Asked { named, key, environment, preset: request.preset, lifetime, problems })
-    }
-
     /// A run as it is answered; that fingerprints are in it is recorded.
     pub(super) fn viewed(&self, caller: &Caller, run: &LoadedRun) -> Result<RunView, Refusal> {
         let frozen = &run.run.frozen;
@@ -184,7 +169,7 @@ impl Engine {
         Ok(RunView { run: run.run.clone(), snapshot: run.snapshot.clone(), fingerprints })
     }
 
-    /// Answers with what was frozen, for the owner and the same request.
+    /// Answers with what was frozen, for the same request.
     async fn replay(
         &self,
         caller: &Caller,
@@ -193,33 +178,10 @@ impl Engine {
         run: Arc<LoadedRun>,
         mut event: EventDraft,
     ) -> Result<Resolved, Refusal> {
-        name_run(&mut event, &run, None);
-        if run.run.frozen.owner != caller.principal {
-            event.action = audit::Action::Join;
-            // No policy can allow it yet, so none has decided.
-            event.policy_ids.clear();
-            return Err(self.refuse(event, Refusal::AccessDenied { fields: Vec::new() }).await);
-        }
-        let mut violations = asked.problems.clone();
-        let read = read_overrides(&run.interface, overrides, &mut violations);
-        event.unknown_names += read.unknown_names;
-        if !violations.is_empty() {
-            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
-        }
-        let request = FrozenRequest::new(
-            asked.environment.clone(),
-            &asked.preset,
-            &read.values,
-            &run.interface,
-            &self.fingerprints,
-        );
-        if !run.request.is_comparable(&request) {
-            let refusal = Refusal::SnapshotUnreadable { run: asked.key.clone() };
-            return Err(self.refuse(event, refusal).await);
-        }
-        let differs = run.request.differs(&request);
-        if !differs.is_empty() {
-            let refusal = Refusal::RunConflict { run: asked.key.clone(), differs };
+        let compared = self
+            .compare(caller, asked, overrides, &run, &mut event)
+            .and_then(|_| expect_revision(asked, &run.run.frozen.revision));
+        if let Err(refusal) = compared {
             return Err(self.refuse(event, refusal).await);
         }
         name_accesses(
@@ -229,12 +191,79 @@ impl Engine {
             &self.fingerprints,
         );
         self.record(event).await?;
-        let frozen = &run.run.frozen;
-        let in_force = self.in_force();
-        let today = in_force.plans.plan(asked.named.pipeline.as_str(), asked.environment.as_str());
-        let revision_changed = today.is_none_or(|plan| plan.revision != frozen.revision);
+        let revision_changed = self.has_changed(&run);
         Ok(Resolved { view: self.viewed(caller, &run)?, created: false, revision_changed })
     }
+
+    /// Whether the revision in force isn't the one that was frozen.
+    fn has_changed(&self, run: &LoadedRun) -> bool {
+        let frozen = &run.run.frozen;
+        let in_force = self.in_force();
+        let (pipeline, environment) = (frozen.key.pipeline.as_str(), frozen.environment.as_str());
+        let today = in_force.plans.plan(pipeline, environment);
+        today.is_none_or(|plan| plan.revision != frozen.revision)
+    }
+}
+
+/// Takes the names of a request, which come before everything else, and what it
+/// alone tells of the rest.
+fn asked(request: ResolveRequest) -> Result<Asked, Refusal> {
+    let mut malformed = Vec::new();
+    let named = named_run(&request.run, &mut malformed);
+    let environment =
+        well_formed("environment", &request.environment, EnvironmentName::parse, &mut malformed);
+    let named_preset = named_preset(&request.preset, &mut malformed);
+    let (Some(named), Some(environment), true) = (named, environment, malformed.is_empty()) else {
+        malformed.extend(request.problems);
+        return Err(Refusal::Invalid(malformed));
+    };
+    let key = RunKey {
+        pipeline: named.pipeline.clone(),
+        run_id: named.run_id.clone(),
+        attempt: named.attempt.max(1),
+    };
+    let mut problems = request.problems;
+    problems.extend(wrong_mode(key.attempt, request.mode, &problems));
+    Ok(Asked {
+        named,
+        key,
+        environment,
+        preset: request.preset,
+        named_preset,
+        logical_date: request.logical_date,
+        mode: request.mode,
+        labels: request.labels,
+        lifetime: request.lifetime,
+        expected_revision: request.expected_revision,
+        problems,
+    })
+}
+
+/// A mode is for attempts after the first, and each of them needs one.
+fn wrong_mode(
+    attempt: u32,
+    mode: Option<AttemptMode>,
+    problems: &[Violation],
+) -> Option<Violation> {
+    let (reason, description) = match (attempt, mode) {
+        (_, Some(AttemptMode::Exact)) => {
+            (ViolationReason::InvalidField, "exact isn't served by this version yet")
+        }
+        (1, Some(_)) => (ViolationReason::InvalidField, "the first attempt takes over nothing"),
+        (2.., None) if problems.iter().all(|other| other.field != "mode") => {
+            (ViolationReason::MissingField, "required after the first attempt: exact or refresh")
+        }
+        _ => return None,
+    };
+    Some(Violation { field: "mode".to_owned(), reason, description: description.to_owned() })
+}
+
+/// Whether a revision is the one that the caller expects.
+fn expect_revision(asked: &Asked, revision: &str) -> Result<(), Refusal> {
+    if asked.expected_revision.is_empty() || asked.expected_revision == revision {
+        return Ok(());
+    }
+    Err(Refusal::RevisionMismatch { revision: revision.to_owned() })
 }
 
 /// The plan of a pipeline in an environment.

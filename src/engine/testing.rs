@@ -198,7 +198,11 @@ pub(super) fn request(texts: &[(&str, &str)]) -> ResolveRequest {
         environment: "dev".into(),
         preset: String::new(),
         overrides: Overrides { text, ..Overrides::default() },
+        logical_date: None,
+        mode: None,
+        labels: BTreeMap::new(),
         lifetime: None,
+        expected_revision: String::new(),
         problems: Vec::new(),
     }
 }
@@ -219,6 +223,8 @@ pub(super) fn loaded(run_id: &str, record_bytes: usize) -> LoadedRun {
         owner: Principal::unix_user(1),
         revision: String::new(),
         bundle: String::new(),
+        logical_date: None,
+        mode: None,
         labels: BTreeMap::new(),
         created: now,
         expires: now,
@@ -235,6 +241,7 @@ pub(super) fn loaded(run_id: &str, record_bytes: usize) -> LoadedRun {
     let request = FrozenRequest {
         environment,
         preset: String::new(),
+        logical_date: None,
         overrides: BTreeMap::new(),
         fingerprint_key: String::new(),
     };

@@ -7,6 +7,7 @@ use crate::store::RunEnd;
 use super::testing::{Bench, caller, line, page, request, run};
 
 mod access;
+mod attempts;
 mod flights;
 mod log;
 mod reveals;

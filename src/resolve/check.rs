@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::offline::{Decision, Known, Offline, check_rules, decide};
+use super::offline::{Decision, Known, Offline, OfflineRun, check_rules, decide};
 use super::submission::{Overrides, Submission, read_overrides, submit};
-use crate::expression::{References, RunScope, Template};
+use crate::expression::{References, Template};
 use crate::name::ParameterName;
 use crate::plan::{Plan, PlannedStep};
 use crate::refusal::{Violation, ViolationReason};
@@ -19,12 +19,12 @@ pub struct Checked {
     pub unknown_names: u32,
 }
 
-/// Checks a request. `run` is the run's own name and time, where there is one.
+/// Checks a request, with what is known of the run itself.
 pub fn check_request(
     plan: &Plan,
     preset: &str,
     overrides: Overrides,
-    run: Option<&RunScope>,
+    run: OfflineRun<'_>,
     violations: &mut Vec<Violation>,
 ) -> Checked {
     let read = read_overrides(&plan.common.interface, overrides, violations);
@@ -41,8 +41,7 @@ pub fn check_request(
             violations.push(Violation { field, reason, description });
         }
     }
-    let has_date = run.is_some_and(|run| run.logical_date.is_some());
-    if !has_date && reads_date(&offline, &steps, &needed) {
+    if !run.has_date() && reads_date(&offline, &steps, &needed) {
         violations.push(Violation {
             field: "logical_date".into(),
             reason: ViolationReason::MissingField,

@@ -19,10 +19,36 @@ use crate::value::Value;
 pub struct Offline<'a> {
     plan: &'a Plan,
     submission: &'a Submission,
-    run: Option<&'a RunScope>,
+    run: OfflineRun<'a>,
     known: RefCell<BTreeMap<ParameterName, Known>>,
     /// The bytes of all values so far.
     spent: Cell<usize>,
+}
+
+/// What is known of the run itself.
+#[derive(Clone, Copy)]
+pub enum OfflineRun<'a> {
+    /// Its name and its times.
+    Named(&'a RunScope),
+    /// The caller's own date alone: there is no run yet.
+    Dated(&'a RunScope),
+}
+
+impl<'a> OfflineRun<'a> {
+    fn is_named(self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+
+    /// Whether the caller gave a date.
+    pub fn has_date(self) -> bool {
+        self.scope().logical_date.is_some()
+    }
+
+    fn scope(self) -> &'a RunScope {
+        match self {
+            Self::Named(scope) | Self::Dated(scope) => scope,
+        }
+    }
 }
 
 /// What is known of a value.
@@ -37,8 +63,8 @@ pub enum Known {
 }
 
 impl<'a> Offline<'a> {
-    /// For a plan and what a run binds over it; `run` where there is one.
-    pub fn new(plan: &'a Plan, submission: &'a Submission, run: Option<&'a RunScope>) -> Self {
+    /// For a plan and what a run binds over it.
+    pub fn new(plan: &'a Plan, submission: &'a Submission, run: OfflineRun<'a>) -> Self {
         Self { plan, submission, run, known: RefCell::default(), spent: Cell::new(0) }
     }
 
@@ -145,10 +171,8 @@ impl<'a> Offline<'a> {
     /// # Errors
     /// [`Known::Hangs`] or [`Known::Failed`].
     pub fn values(&self, read: &References) -> Result<BTreeMap<ParameterName, Held>, Known> {
-        let reads_run =
-            read.run_id || read.run_attempt || read.run_started_at || read.run_logical_date;
-        let has_date = self.run.is_some_and(|run| run.logical_date.is_some());
-        if reads_run && self.run.is_none() || read.run_logical_date && !has_date {
+        let reads_name = read.run_id || read.run_attempt || read.run_started_at;
+        if reads_name && !self.run.is_named() || read.run_logical_date && !self.run.has_date() {
             return Err(Known::Hangs);
         }
         let mut values = BTreeMap::new();
@@ -170,14 +194,14 @@ impl<'a> Offline<'a> {
 
     /// A scope over known values.
     pub fn scope<'s>(&'s self, values: &'s BTreeMap<ParameterName, Held>) -> OfflineScope<'s> {
-        OfflineScope { plan: self.plan, run: self.run, values }
+        OfflineScope { plan: self.plan, run: self.run.scope(), values }
     }
 }
 
 /// Names of expressions over known values.
 pub struct OfflineScope<'a> {
     plan: &'a Plan,
-    run: Option<&'a RunScope>,
+    run: &'a RunScope,
     values: &'a BTreeMap<ParameterName, Held>,
 }
 
@@ -199,7 +223,7 @@ impl Scope for OfflineScope<'_> {
     }
 
     fn run(&self) -> Option<&RunScope> {
-        self.run
+        Some(self.run)
     }
 }
 

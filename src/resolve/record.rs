@@ -13,8 +13,8 @@ use crate::name::{AliasName, EnvironmentName, ParameterName, PresetName};
 use crate::plan::{Interface, InterfaceParameter};
 use crate::schema::Schema;
 use crate::snapshot::{FORMAT, Snapshot};
-use crate::store::NewRun;
 use crate::store::sealing::Sealer;
+use crate::store::{AttemptMode, NewRun};
 
 /// What is kept of a run in the open.
 #[derive(Clone)]
@@ -52,6 +52,10 @@ struct WrittenRun {
     owner: Principal,
     revision: String,
     bundle: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logical_date: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<AttemptMode>,
     labels: BTreeMap<String, String>,
     created: Timestamp,
     expires: Timestamp,
@@ -65,6 +69,8 @@ impl WrittenRun {
             owner: run.owner.clone(),
             revision: run.revision.clone(),
             bundle: run.bundle.clone(),
+            logical_date: run.logical_date,
+            mode: run.mode,
             labels: run.labels.clone(),
             created: run.created,
             expires: run.expires,

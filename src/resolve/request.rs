@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{EnvironmentName, ParameterName};
@@ -17,10 +18,24 @@ pub struct FrozenRequest {
     pub environment: EnvironmentName,
     /// The preset; empty: none.
     pub preset: String,
+    /// The caller's own date for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logical_date: Option<Timestamp>,
     /// The overrides by declared name.
     pub overrides: BTreeMap<ParameterName, FrozenOverride>,
     /// The key of the fingerprints among them.
     pub fingerprint_key: String,
+}
+
+/// How much of two requests is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// All: they are one principal's.
+    Whole,
+    /// Whoever joins another's run brings none of its secrets.
+    Joining,
+    /// Nor does who repeats it, and so one with secrets can't be repeated.
+    Repeating,
 }
 
 /// An override as it is kept.
@@ -37,6 +52,7 @@ impl FrozenRequest {
     pub fn new(
         environment: EnvironmentName,
         preset: &str,
+        logical_date: Option<Timestamp>,
         values: &BTreeMap<ParameterName, Value>,
         interface: &Interface,
         fingerprints: &Fingerprints,
@@ -53,7 +69,8 @@ impl FrozenRequest {
             })
             .collect();
         let fingerprint_key = fingerprints.id().to_owned();
-        Self { environment, preset: preset.to_owned(), overrides, fingerprint_key }
+        let preset = preset.to_owned();
+        Self { environment, preset, logical_date, overrides, fingerprint_key }
     }
 
     /// Whether the secrets of two requests can be compared: fingerprints under
@@ -65,14 +82,18 @@ impl FrozenRequest {
         self.fingerprint_key == other.fingerprint_key || !(secret(self) && secret(other))
     }
 
-    /// The fields in which two requests differ, never how.
-    pub fn differs(&self, other: &Self) -> Vec<String> {
+    /// The fields in which two requests differ, never how. Of another principal's
+    /// request (`self`) only what is public is compared.
+    pub fn differs(&self, other: &Self, compared: Compared) -> Vec<String> {
         let mut fields = Vec::new();
         if self.environment != other.environment {
             fields.push("environment".to_owned());
         }
         if self.preset != other.preset {
             fields.push("preset".to_owned());
+        }
+        if self.logical_date != other.logical_date {
+            fields.push("logical_date".to_owned());
         }
         let names: BTreeSet<_> = self.overrides.keys().chain(other.overrides.keys()).collect();
         for name in names {
@@ -81,7 +102,10 @@ impl FrozenRequest {
                 (Some(FrozenOverride::Public(a)), Some(FrozenOverride::Public(b))) => {
                     a.get().means(b.get())
                 }
-                (Some(FrozenOverride::Secret(a)), Some(FrozenOverride::Secret(b))) => a == b,
+                (Some(FrozenOverride::Secret(a)), Some(FrozenOverride::Secret(b))) => {
+                    a == b && compared == Compared::Whole
+                }
+                (Some(FrozenOverride::Secret(_)), None) => compared == Compared::Joining,
                 _ => false,
             };
             if !same {

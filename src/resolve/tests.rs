@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fetch::Sources;
+use super::request::Compared;
 use super::submission::Overrides;
 use super::testing::{
     Fake, lines, plan, plan_with, resolve_with, sources, texts, told, typed, variables,
@@ -39,8 +40,16 @@ fn shown(snapshot: &Snapshot, name: &str) -> String {
 
 /// Problems of a request as `field REASON`.
 fn checked(plan: &Plan, overrides: Overrides) -> Vec<String> {
+    checked_with(plan, overrides, None)
+}
+
+/// The same before there is a run, with the caller's own date for it.
+fn checked_with(plan: &Plan, overrides: Overrides, date: Option<&str>) -> Vec<String> {
     let mut violations = Vec::new();
-    check::check_request(plan, "", overrides, None, &mut violations);
+    let logical_date = date.map(str::to_owned);
+    let scope = RunScope { id: String::new(), attempt: 0, started_at: String::new(), logical_date };
+    let run = offline::OfflineRun::Dated(&scope);
+    check::check_request(plan, "", overrides, run, &mut violations);
     lines(&violations)
 }
 
@@ -443,6 +452,7 @@ fn requests_are_compared_by_meaning() {
         request::FrozenRequest::new(
             plan.environment.clone(),
             preset,
+            None,
             &submission.overrides,
             &plan.common.interface,
             &fingerprints,
@@ -453,7 +463,9 @@ fn requests_are_compared_by_meaning() {
         let one = submission::SecretOverride { bytes, encoding: None, unknown_encoding: false };
         Overrides { secret: [("limit".to_owned(), one)].into(), ..Overrides::default() }
     };
-    let same = |a: &request::FrozenRequest, b: &request::FrozenRequest| a.differs(b).is_empty();
+    let same = |a: &request::FrozenRequest, b: &request::FrozenRequest| {
+        a.differs(b, Compared::Whole).is_empty()
+    };
     assert!(same(
         &frozen("", texts(&[("rate", "3")])),
         &frozen("", typed(&[("rate", Value::Number(3.0))]))
@@ -464,15 +476,15 @@ fn requests_are_compared_by_meaning() {
     ));
     assert!(same(&frozen("", secret("3")), &frozen("", secret("3.0"))));
     let one = frozen("", texts(&[("rate", "3")]));
-    assert_eq!(one.differs(&frozen("", texts(&[]))), ["overrides.rate"]);
+    assert_eq!(one.differs(&frozen("", texts(&[])), Compared::Whole), ["overrides.rate"]);
     // The value that would be used anyway is not the same request as none.
     assert_eq!(
-        frozen("", texts(&[])).differs(&frozen("", texts(&[("rate", "1")]))),
+        frozen("", texts(&[])).differs(&frozen("", texts(&[("rate", "1")])), Compared::Whole),
         ["overrides.rate"]
     );
-    assert_eq!(one.differs(&frozen("quick", texts(&[("rate", "3")]))), ["preset"]);
+    assert_eq!(one.differs(&frozen("quick", texts(&[("rate", "3")])), Compared::Whole), ["preset"]);
     assert_eq!(
-        frozen("", secret("3")).differs(&frozen("", secret("4"))),
+        frozen("", secret("3")).differs(&frozen("", secret("4")), Compared::Whole),
         ["secret_overrides.limit"]
     );
 }

@@ -77,9 +77,12 @@ pub(super) fn code(refusal: &Refusal) -> Code {
             FailureClass::Denied | FailureClass::Failed => Code::FailedPrecondition,
             FailureClass::Unavailable => Code::Unavailable,
         },
-        Refusal::ResolutionFailed(_) | Refusal::RunEnded { .. } | Refusal::StepSkipped { .. } => {
-            Code::FailedPrecondition
-        }
+        Refusal::RevisionMismatch { .. }
+        | Refusal::AttemptOutOfOrder { .. }
+        | Refusal::ExactUnavailable(_)
+        | Refusal::ResolutionFailed(_)
+        | Refusal::RunEnded { .. }
+        | Refusal::StepSkipped { .. } => Code::FailedPrecondition,
         Refusal::SealingUnsupported => Code::Unimplemented,
         Refusal::AnswerTooLarge { .. } => Code::ResourceExhausted,
         Refusal::PositionGone => Code::OutOfRange,
@@ -121,6 +124,21 @@ fn message(refusal: &Refusal) -> String {
             run.pipeline,
             details::joined(differs)
         ),
+        Refusal::RevisionMismatch { revision } => {
+            format!("not the revision that was expected: it is {revision}")
+        }
+        Refusal::AttemptOutOfOrder { newest: 0, .. } => {
+            "there is no attempt before this one: the first is attempt 1".to_owned()
+        }
+        Refusal::AttemptOutOfOrder { newest, end: None } => {
+            format!("attempt {newest} is the newest and still open; the next one comes after it")
+        }
+        Refusal::AttemptOutOfOrder { newest, end: Some(_) } => {
+            format!("attempt {newest} is the newest; the next one is attempt {}", newest + 1)
+        }
+        Refusal::ExactUnavailable(problems) => {
+            format!("the attempt before can't be repeated exactly: {}", counted(problems.len()))
+        }
         Refusal::ResolutionFailed(problems) => {
             format!("what the sources gave isn't fit: {}", counted(problems.len()))
         }

@@ -30,8 +30,8 @@ use self::jobs::Job;
 use self::soon::Soon;
 use self::writer::Writer;
 use super::{
-    Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd, Store, StoreError,
-    StoredRun, Verified, VerifyRequest,
+    AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd, Store,
+    StoreError, StoredRun, Verified, VerifyRequest,
 };
 use crate::audit::{EventDraft, Recorded};
 use crate::name::{PipelineName, RunId, RunKey};

@@ -1,6 +1,7 @@
 //! A run's life, through the daemon's own binary.
 
 mod access;
+mod attempts;
 mod bad_input;
 mod crash;
 mod errors;

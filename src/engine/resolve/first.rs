@@ -1,13 +1,15 @@
 //! The first call of a run: checked, resolved, frozen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Asked, planned};
+use super::{Asked, expect_revision, planned};
 use crate::audit::{EventDraft, Outcome};
 use crate::engine::flight::Landed;
+use crate::engine::open::LoadedRun;
 use crate::engine::record::{accesses_of, internal, name_accesses, store_refusal};
 use crate::engine::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, life};
 use crate::expression::RunScope;
@@ -15,13 +17,14 @@ use crate::name::RunKey;
 use crate::plan::Plan;
 use crate::resolve::check::{Checked, check_request};
 use crate::resolve::failure::{Failure, refusal};
+use crate::resolve::offline::OfflineRun;
 use crate::resolve::record::Record;
 use crate::resolve::request::FrozenRequest;
 use crate::resolve::submission::{Overrides, Submission};
 use crate::resolve::{self, Resolution};
 use crate::secret::SecretBytes;
 use crate::store::sealing::Unsealable;
-use crate::store::{Created, NewRun, StoreError};
+use crate::store::{AttemptMode, Created, NewRun, StoreError};
 
 /// All that the first call of a run needs to resolve it.
 pub(super) struct FirstCall {
@@ -31,6 +34,8 @@ pub(super) struct FirstCall {
     pub(super) request: Arc<FrozenRequest>,
     started: Timestamp,
     lifetime: Duration,
+    mode: Option<AttemptMode>,
+    labels: BTreeMap<String, String>,
 }
 
 impl Engine {
@@ -43,12 +48,16 @@ impl Engine {
     ) -> Result<FirstCall, Refusal> {
         let in_force = self.in_force();
         let plan = planned(&in_force, asked.named.pipeline.as_str(), asked.environment.as_str())?;
+        if asked.problems.is_empty() {
+            expect_revision(asked, &plan.revision)?;
+        }
         let mut violations = asked.problems.clone();
         let lifetime = lifetime(asked, &plan, &in_force, &mut violations);
         let started = self.store.now();
-        let scope = run_scope(&asked.key, started);
+        let scope = run_scope(&asked.key, started, asked.logical_date);
+        let run = OfflineRun::Named(&scope);
         let Checked { submission, unknown_names } =
-            check_request(&plan, &asked.preset, overrides, Some(&scope), &mut violations);
+            check_request(&plan, &asked.preset, overrides, run, &mut violations);
         event.unknown_names += unknown_names;
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations));
@@ -56,11 +65,28 @@ impl Engine {
         let request = FrozenRequest::new(
             asked.environment.clone(),
             &asked.preset,
+            asked.logical_date,
             &submission.overrides,
             &plan.common.interface,
             &self.fingerprints,
         );
-        Ok(FirstCall { plan, in_force, submission, request: Arc::new(request), started, lifetime })
+        let (mode, labels) = (asked.mode, asked.labels.clone());
+        let request = Arc::new(request);
+        Ok(FirstCall { plan, in_force, submission, request, started, lifetime, mode, labels })
+    }
+
+    /// The same for an attempt after the first: it brings the request of the one
+    /// before again.
+    pub(super) fn next_attempt(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        overrides: Overrides,
+        before: &LoadedRun,
+        event: &mut EventDraft,
+    ) -> Result<FirstCall, Refusal> {
+        self.compare(caller, asked, overrides.clone(), before, event)?;
+        self.first_call(asked, overrides, event)
     }
 
     /// Resolves and keeps a run; none where one of its name is there by now.
@@ -71,7 +97,7 @@ impl Engine {
         first: FirstCall,
         event: EventDraft,
     ) -> Landed {
-        let scope = run_scope(key, first.started);
+        let scope = run_scope(key, first.started, first.request.logical_date);
         let deadline = Instant::now() + first.in_force.resolve_timeout;
         let resolution = Resolution {
             plan: &first.plan,
@@ -160,7 +186,9 @@ fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) ->
         owner: caller.principal.clone(),
         revision: first.plan.revision.clone(),
         bundle: first.plan.bundle.clone(),
-        labels: std::collections::BTreeMap::new(),
+        logical_date: first.request.logical_date,
+        mode: first.mode,
+        labels: first.labels.clone(),
         created: first.started,
         expires,
         record: Vec::new(),
@@ -168,12 +196,12 @@ fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) ->
     }
 }
 
-fn run_scope(key: &RunKey, started: Timestamp) -> RunScope {
+fn run_scope(key: &RunKey, started: Timestamp, date: Option<Timestamp>) -> RunScope {
     RunScope {
         id: key.run_id.to_string(),
         attempt: key.attempt,
         started_at: started.to_string(),
-        logical_date: None,
+        logical_date: date.map(|date| date.to_string()),
     }
 }
 

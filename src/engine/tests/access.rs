@@ -22,7 +22,7 @@ fn user(uid: u32) -> String {
 
 #[tokio::test]
 async fn another_principal_does_not_join() {
-    let bench = Bench::new(good());
+    let bench = Bench::under(&(OWNER.to_owned() + &actions(2, &["resolve"])), good());
     bench.resolve(1, request(&[])).await.unwrap();
     assert_eq!(reason(bench.resolve(2, request(&[])).await), "ACCESS_DENIED");
     // Before anything is compared or looked at.
@@ -83,6 +83,7 @@ async fn denied_and_absent_look_alike() {
     }
     for environment in ["dev", "absent"] {
         let asked = ExplainRequest {
+            logical_date: None,
             pipeline: "p".into(),
             environment: environment.into(),
             preset: "absent".into(),

@@ -3,6 +3,9 @@
 use super::*;
 use crate::source::Cause;
 
+/// Whoever may make runs may not thereby join others'.
+const RESOLVE: &str = r#"permit (principal, action == Paramd::Action::"resolve", resource);"#;
+
 #[tokio::test]
 async fn all_who_ask_at_once_share_one_resolution() {
     let held = Fake::held(variables(&[("A", "north")]));
@@ -73,7 +76,7 @@ async fn a_failure_is_shared_among_those_who_are_alike_and_not_kept() {
 async fn who_waits_for_anothers_run_is_denied_and_for_another_request_refused() {
     let held = Fake::held(variables(&[("A", "north")]));
     let second = Fake::variables(&[("B", TOKEN)]);
-    let bench = Bench::new(sources(&[("first", &held), ("second", &second)]));
+    let bench = Bench::under(RESOLVE, sources(&[("first", &held), ("second", &second)]));
     let calls = async {
         tokio::join!(
             bench.resolve(1, request(&[])),
@@ -96,7 +99,7 @@ async fn who_waits_for_anothers_run_is_denied_and_for_another_request_refused() 
 /// all who come later: a stranger is denied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_leader_never_gets_anothers_run() {
-    let bench = std::sync::Arc::new(Bench::new(good()));
+    let bench = std::sync::Arc::new(Bench::under(RESOLVE, good()));
     for round in 0..200 {
         let ask = |uid: u32| {
             let bench = bench.clone();

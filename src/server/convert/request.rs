@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{invalid, time, value};
 use crate::engine::{
     ContextRequest, ExplainRequest, Overrides, ResolveRequest, RunSelector, SecretOverride,
@@ -11,12 +13,14 @@ use crate::engine::{
 use crate::proto::v1;
 use crate::secret::SecretBytes;
 use crate::snapshot::SecretEncoding;
-use crate::store::RunEnd;
+use crate::store::{AttemptMode, RunEnd};
 
 /// What is said of a field that a later version serves.
 const NOT_SERVED: &str = "not served by this version; leave it out";
 /// The most names in a request.
 pub(super) const MAX_NAMES: usize = 1_000;
+/// The most labels of a run.
+const MAX_LABELS: usize = 32;
 /// The shortest lifetime.
 const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
@@ -24,13 +28,6 @@ const MIN_LIFETIME: Duration = Duration::from_secs(60);
 pub(in crate::server) fn resolve(message: v1::ResolveRunRequest) -> ResolveRequest {
     let run = selector(message.run);
     let mut problems = Vec::new();
-    let unserved = [
-        ("logical_date", message.logical_date.is_some()),
-        ("mode", message.mode != 0),
-        ("labels", !message.labels.is_empty()),
-        ("expected_revision", !message.expected_revision.is_empty()),
-    ];
-    problems.extend(unserved.iter().filter(|(_, set)| *set).map(|(f, _)| invalid(*f, NOT_SERVED)));
     ResolveRequest {
         run,
         environment: message.environment,
@@ -41,7 +38,11 @@ pub(in crate::server) fn resolve(message: v1::ResolveRunRequest) -> ResolveReque
             message.secret_overrides,
             &mut problems,
         ),
+        logical_date: logical_date(message.logical_date, &mut problems),
+        mode: mode(message.mode, &mut problems),
+        labels: labels(message.labels, &mut problems),
         lifetime: message.lifetime.and_then(|span| lifetime(span, &mut problems)),
+        expected_revision: message.expected_revision,
         problems,
     }
 }
@@ -49,9 +50,6 @@ pub(in crate::server) fn resolve(message: v1::ResolveRunRequest) -> ResolveReque
 /// `ExplainRun`.
 pub(in crate::server) fn explain(message: v1::ExplainRunRequest) -> ExplainRequest {
     let mut problems = Vec::new();
-    if message.logical_date.is_some() {
-        problems.push(invalid("logical_date", NOT_SERVED));
-    }
     ExplainRequest {
         pipeline: message.pipeline,
         environment: message.environment,
@@ -62,6 +60,7 @@ pub(in crate::server) fn explain(message: v1::ExplainRunRequest) -> ExplainReque
             message.secret_overrides,
             &mut problems,
         ),
+        logical_date: logical_date(message.logical_date, &mut problems),
         problems,
     }
 }
@@ -99,6 +98,62 @@ pub(in crate::server) fn outcome(number: i32) -> Result<RunEnd, Violation> {
         }),
         Err(_) => Err(invalid("outcome", EXPECTED)),
     }
+}
+
+fn logical_date(
+    time: Option<prost_types::Timestamp>,
+    problems: &mut Vec<Violation>,
+) -> Option<Timestamp> {
+    let date = time::read(time?);
+    if date.is_none() {
+        problems.push(invalid("logical_date", "expected a time of the years 1 to 9999"));
+    }
+    date
+}
+
+/// How an attempt takes over the values of the one before; whether it needs to
+/// say so is known with its number.
+fn mode(number: i32, problems: &mut Vec<Violation>) -> Option<AttemptMode> {
+    match v1::AttemptMode::try_from(number) {
+        Ok(v1::AttemptMode::Unspecified) => None,
+        Ok(v1::AttemptMode::Exact) => Some(AttemptMode::Exact),
+        Ok(v1::AttemptMode::Refresh) => Some(AttemptMode::Refresh),
+        Err(_) => {
+            problems.push(invalid("mode", "expected exact or refresh"));
+            None
+        }
+    }
+}
+
+/// Labels within their limits. A key that can't be one isn't quoted.
+fn labels(
+    given: BTreeMap<String, String>,
+    problems: &mut Vec<Violation>,
+) -> BTreeMap<String, String> {
+    if given.len() > MAX_LABELS {
+        problems.push(invalid("labels", "expected at most 32 labels"));
+        return BTreeMap::new();
+    }
+    if !given.keys().all(|key| is_label_key(key)) {
+        let expected = "expected keys of 1 to 63 of `a-z 0-9 . _ / -`, a letter or digit first";
+        problems.push(invalid("labels", expected));
+    }
+    for (key, _) in given.iter().filter(|(key, text)| is_label_key(key) && !is_label(text)) {
+        let expected = "expected at most 128 bytes without control characters";
+        problems.push(invalid(format!("labels.{key}"), expected));
+    }
+    given
+}
+
+fn is_label_key(key: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let (first, fits) = (key.bytes().next(), (1..=63).contains(&key.len()));
+    fits && first.is_some_and(alphanumeric)
+        && key.bytes().all(|byte| alphanumeric(byte) || b"._/-".contains(&byte))
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 128 && !text.contains(char::is_control)
 }
 
 fn lifetime(span: prost_types::Duration, problems: &mut Vec<Violation>) -> Option<Duration> {

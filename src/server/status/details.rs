@@ -47,7 +47,9 @@ pub(super) fn details(refusal: &Refusal) -> ErrorDetails {
             );
             details.set_bad_request(told.into_iter().map(field_violation).collect::<Vec<_>>());
         }
-        Refusal::ResolutionFailed(problems) | Refusal::SourceFailed { problems, .. } => {
+        Refusal::ResolutionFailed(problems)
+        | Refusal::ExactUnavailable(problems)
+        | Refusal::SourceFailed { problems, .. } => {
             let told = told(
                 room,
                 problems.iter().map(|problem| Told {
@@ -125,6 +127,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         | Refusal::StoreUnavailable
         | Refusal::NotServing
         | Refusal::ResolutionFailed(_)
+        | Refusal::ExactUnavailable(_)
         | Refusal::SealingUnsupported
         | Refusal::PositionGone => HashMap::new(),
         Refusal::Internal { incident } => pairs([("incident", incident.clone())]),
@@ -145,6 +148,11 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
             metadata.insert("differs".to_owned(), joined(differs));
             metadata
         }
+        Refusal::RevisionMismatch { revision } => pairs([("revision", revision.clone())]),
+        Refusal::AttemptOutOfOrder { newest, end } => pairs([
+            ("newest_attempt", newest.to_string()),
+            ("state", standing(*newest, *end).to_owned()),
+        ]),
         Refusal::SourceFailed { failure, .. } => source_pairs(failure),
         Refusal::RunEnded { end } => {
             pairs([("state", state(*end).to_owned()), ("outcome", outcome(*end).to_owned())])
@@ -176,6 +184,15 @@ fn source_pairs(failure: &SourceFailure) -> HashMap<String, String> {
         ("parameters", joined(&failure.parameters)),
         ("cause", failure.cause.word().to_owned()),
     ])
+}
+
+/// Where the newest attempt is in its life; empty where there is none.
+fn standing(newest: u32, end: Option<RunEnd>) -> &'static str {
+    match end {
+        Some(end) => state(end),
+        None if newest == 0 => "",
+        None => "open",
+    }
 }
 
 fn state(end: RunEnd) -> &'static str {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::clock::{from_column, to_column};
 use super::failure::Failure;
-use super::{NewRun, RunEnd, StoredRun};
+use super::{AttemptMode, NewRun, RunEnd, StoredRun};
 use crate::audit::{Principal, PrincipalKind};
 use crate::name::{PipelineName, RunId, RunKey};
 
@@ -15,8 +15,8 @@ pub(super) fn insert(connection: &Connection, run: &NewRun) -> Result<bool, Fail
     let added = connection
         .prepare_cached(
             "insert into runs (pipeline, run_id, attempt, environment, preset, owner, owner_kind, \
-             revision, bundle, labels, created, expires, record, sealed) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+             revision, bundle, labels, created, expires, record, sealed, logical_date, mode) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
              on conflict do nothing",
         )?
         .execute(params![
@@ -34,6 +34,8 @@ pub(super) fn insert(connection: &Connection, run: &NewRun) -> Result<bool, Fail
             to_column(run.expires),
             run.record,
             run.sealed,
+            run.logical_date.map(|date| date.to_string()),
+            run.mode.map(|mode| mode as i32),
         ])?;
     Ok(added == 1)
 }
@@ -65,7 +67,7 @@ pub(super) fn find(connection: &Connection, key: &RunKey) -> Result<Option<Store
     connection
         .prepare_cached(
             "select environment, preset, owner, owner_kind, revision, bundle, labels, created, \
-             expires, ended, outcome, record, sealed from runs \
+             expires, ended, outcome, record, sealed, logical_date, mode from runs \
              where pipeline = ?1 and run_id = ?2 and attempt = ?3",
         )?
         .query_row(params![key.pipeline.as_str(), key.run_id.as_str(), key.attempt], |row| {
@@ -86,6 +88,8 @@ fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
         },
         revision: row.get(4)?,
         bundle: row.get(5)?,
+        logical_date: row.get::<_, Option<String>>(13)?.as_deref().map(parsed).transpose()?,
+        mode: row.get::<_, Option<i64>>(14)?.map(mode_of).transpose()?,
         labels: serde_json::from_str(&row.get::<_, String>(6)?).map_err(|_| Failure::Corrupt)?,
         created: time(row.get(7)?)?,
         expires: time(row.get(8)?)?,
@@ -126,6 +130,13 @@ fn end_of(number: i64) -> Result<RunEnd, Failure> {
     [RunEnd::Succeeded, RunEnd::Failed, RunEnd::Cancelled, RunEnd::Expired]
         .into_iter()
         .find(|end| end_number(*end) == number)
+        .ok_or(Failure::Corrupt)
+}
+
+fn mode_of(number: i64) -> Result<AttemptMode, Failure> {
+    [AttemptMode::Exact, AttemptMode::Refresh]
+        .into_iter()
+        .find(|mode| i64::from(*mode as i32) == number)
         .ok_or(Failure::Corrupt)
 }
 

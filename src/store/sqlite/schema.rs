@@ -16,7 +16,7 @@ use super::sequence::Sequence;
 use crate::audit::verify::Head;
 
 /// The version of the tables, in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Marks the file as ours: "prmd".
 const APPLICATION: i64 = 0x7072_6d64;
 /// A file up to this size is checked whole at open; it takes about a second.
@@ -66,6 +66,8 @@ create table runs (
     outcome integer,
     record blob not null,
     sealed blob not null,
+    logical_date text,
+    mode integer,
     primary key (pipeline, run_id, attempt)
 ) strict;
 create index open_runs on runs (expires) where outcome is null;
@@ -80,6 +82,10 @@ create table failures (
 create index failures_of_runs on failures (pipeline, run_id, id);
 ";
 
+/// What each version has more than the one before, from the first on.
+const UPGRADES: [&str; 1] =
+    ["alter table runs add column logical_date text; alter table runs add column mode integer;"];
+
 /// The writer's connection to a store, which is made where there is none.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let failed = |error: io::Error| failed(path, "opened", &error);
@@ -89,8 +95,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
         Err(error) => return Err(failed(error)),
     }
-    let connection = writer(path).map_err(|error| error.opening(path))?;
-    check(&connection, path)?;
+    let mut connection = writer(path).map_err(|error| error.opening(path))?;
+    let found = check(&connection, path)?;
+    upgrade(&mut connection, found).map_err(|error| error.opening(path))?;
     Ok(connection)
 }
 
@@ -123,7 +130,22 @@ fn fill(draft: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Brings the tables of an earlier release to today's, whole or not at all.
+fn upgrade(connection: &mut Connection, found: i64) -> Result<(), Failure> {
+    if found == VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    let done = usize::try_from(found - 1).unwrap_or_default();
+    for upgrade in UPGRADES.iter().skip(done) {
+        transaction.execute_batch(upgrade)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// That it is a store of ours; gives the version of its tables.
+fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let number = |pragma| {
         connection
             .pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
@@ -136,17 +158,17 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if found > VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     }
-    if found != VERSION {
+    if found < 1 {
         return Err(damaged(path, "its schema version makes no sense"));
     }
     let size = std::fs::metadata(path).map_err(|error| failed(path, "read", &error))?.len();
     if size > CHECKED_BYTES {
-        return Ok(());
+        return Ok(found);
     }
     let verdict = connection
         .query_row("pragma quick_check(1)", [], |row| row.get::<_, String>(0))
         .map_err(|error| Failure::from(error).opening(path))?;
-    if verdict == "ok" { Ok(()) } else { Err(damaged(path, "SQLite's quick_check fails")) }
+    if verdict == "ok" { Ok(found) } else { Err(damaged(path, "SQLite's quick_check fails")) }
 }
 
 /// A reader's connection.

@@ -101,6 +101,8 @@ fn new_run(run_id: &str) -> NewRun {
         owner: Principal::unix_user(1000),
         revision: "r".repeat(64),
         bundle: "b".repeat(64),
+        logical_date: Some("0987-06-05T04:03:02.000000001Z".parse().unwrap()),
+        mode: Some(AttemptMode::Refresh),
         labels: [("team".to_owned(), "ml \"x\"".to_owned())].into(),
         created: now,
         expires: now + jiff::SignedDuration::from_hours(1),

@@ -1,7 +1,9 @@
 //! What policies allow: nothing where none says so, and denied looks like
 //! absent.
 
-use paramd::proto::v1::{Action, EventOutcome, GetPipelineRequest, RevealSecretsRequest};
+use paramd::proto::v1::{
+    Action, EventOutcome, GetPipelineRequest, ResolveResult, RevealSecretsRequest,
+};
 use tonic::Status;
 
 use super::small;
@@ -100,15 +102,16 @@ fn a_policy_that_the_schema_does_not_know_is_refused() {
 
 /// One user for the suite is two for the daemon: started anew in a user namespace,
 /// it sees the same peer under another uid.
+const AS_ANOTHER: &str = "set -- unshare --user --map-user=4242 --map-group=4242 \"$@\"; ";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_users_run_is_denied_like_one_that_is_not_there() {
     let config = small();
-    let launch = Launch::plain(&config.path, config.around());
-    let daemon = launch.start().await;
+    let daemon = under(&config, &actions(&["resolve", "audit"])).await;
     daemon.client().await.resolve(resolve("small", "a")).await.unwrap();
     daemon.stop();
-    let as_another = "set -- unshare --user --map-user=4242 --map-group=4242 \"$@\"; ";
-    let daemon = Launch { before: as_another, ..launch }.start().await;
+    let launch = Launch::plain(&config.path, config.around());
+    let daemon = Launch { before: AS_ANOTHER, ..launch }.start().await;
     let client = daemon.client().await;
     let status = client.resolve(resolve("small", "a")).await.unwrap_err();
     check_reason(&status, "ACCESS_DENIED");
@@ -124,5 +127,35 @@ async fn another_users_run_is_denied_like_one_that_is_not_there() {
     let first = events.iter().find(|event| event.action() == Action::Resolve).unwrap();
     let own = format!("uid:{}", rustix::process::geteuid().as_raw());
     assert_eq!(first.principal.as_ref().unwrap().name, own);
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_users_run_is_joined_without_its_secrets() {
+    const SECRET: &[u8] = b"a-token-that-the-owner-brought-81b2";
+    let config = small();
+    let launch = Launch::plain(&config.path, config.around());
+    let daemon = launch.start().await;
+    let own = resolve("small", "a").text("epochs", "3").secret("token", SECRET);
+    let made = daemon.client().await.resolve(own).await.unwrap();
+    daemon.stop();
+    let daemon = Launch { before: AS_ANOTHER, ..launch }.start().await;
+    let client = daemon.client().await;
+    let joined = client.resolve(resolve("small", "a").text("epochs", "3")).await.unwrap();
+    assert_eq!(joined.result(), ResolveResult::Replayed);
+    assert_eq!(joined.snapshot, made.snapshot);
+    assert_eq!(joined.run.unwrap().owner, made.run.unwrap().owner);
+    let mut told = Vec::new();
+    for guess in [SECRET, b"a-guess-of-somebody-else"] {
+        let asked = resolve("small", "a").text("epochs", "3").secret("token", guess);
+        let problem = check_reason(&client.resolve(asked).await.unwrap_err(), "RUN_CONFLICT");
+        assert_eq!(problem.metadata["differs"], "secret_overrides.token");
+        told.push(format!("{problem:?}"));
+    }
+    assert_eq!(told[0], told[1]);
+    let events = client.events().await;
+    let joins = events.iter().filter(|event| event.action() == Action::Join);
+    let outcomes: Vec<_> = joins.map(|event| event.outcome()).collect();
+    assert_eq!(outcomes, [EventOutcome::Succeeded, EventOutcome::Failed, EventOutcome::Failed]);
     daemon.stop();
 }

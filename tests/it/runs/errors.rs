@@ -79,8 +79,8 @@ async fn what_is_not_there() {
         "STEP_NOT_FOUND",
     );
     let second = paramd::proto::v1::RunName { attempt: 2, ..run("small", "a") };
-    let problem = check_row(&client.context(&second, "go").await.unwrap_err(), "INVALID_REQUEST");
-    assert_eq!(problem.violations[0].field, "run.attempt");
+    let problem = check_row(&client.context(&second, "go").await.unwrap_err(), "RUN_NOT_FOUND");
+    assert_eq!(problem.metadata["attempt"], "2");
     daemon.stop();
 }
 

@@ -22,6 +22,8 @@ pub(in crate::server::convert) fn stored(end: Option<RunEnd>) -> StoredRun {
             owner: Principal::unix_user(7),
             revision: "re".into(),
             bundle: "bu".into(),
+            logical_date: None,
+            mode: None,
             labels: BTreeMap::new(),
             created,
             expires: created,

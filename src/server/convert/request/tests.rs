@@ -10,22 +10,43 @@ fn span(seconds: i64) -> Option<prost_types::Duration> {
 
 #[test]
 fn what_a_later_version_serves_is_refused_and_named() {
-    let message = v1::ResolveRunRequest {
-        logical_date: Some(prost_types::Timestamp::default()),
-        mode: 7,
-        labels: [("team".to_owned(), "x".to_owned())].into(),
-        expected_revision: "ab".to_owned(),
-        ..Default::default()
-    };
-    let request = resolve(message);
-    assert_eq!(fields(&request.problems), ["logical_date", "mode", "labels", "expected_revision"]);
-    let explained = explain(v1::ExplainRunRequest {
-        logical_date: Some(prost_types::Timestamp::default()),
-        ..Default::default()
-    });
-    assert_eq!(fields(&explained.problems), ["logical_date"]);
     let asked = context(v1::GetContextRequest { if_none_match: "e".into(), ..Default::default() });
     assert_eq!(fields(&asked.problems), ["if_none_match"]);
+}
+
+#[test]
+fn dates_modes_and_labels_have_their_limits() {
+    let labelled = |labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+        resolve(v1::ResolveRunRequest { labels: labels.collect(), ..Default::default() })
+    };
+    let longest = ["k".repeat(63), "ä".repeat(64)];
+    let sound = labelled(&[("9a.b_c/d-e", ""), (&longest[0], &longest[1])]);
+    assert!(sound.problems.is_empty());
+    assert_eq!(sound.labels.len(), 2);
+    for key in ["", "Team", "-a", ".a", "a b", "ä", &"k".repeat(64)] {
+        let problems = labelled(&[(key, "x"), ("team", "x")]).problems;
+        assert_eq!(fields(&problems), ["labels"], "{key}");
+        assert!(key.is_empty() || !problems[0].description.contains(&format!("`{key}`")));
+    }
+    for text in ["a\nb", "\u{85}", &"x".repeat(129)] {
+        assert_eq!(fields(&labelled(&[("team", text)]).problems), ["labels.team"]);
+    }
+    let many: Vec<_> = (0..33).map(|n| format!("k{n}")).collect();
+    let many: Vec<_> = many.iter().map(|key| (key.as_str(), "x")).collect();
+    assert!(labelled(&many[..32]).problems.is_empty());
+    assert_eq!(fields(&labelled(&many).problems), ["labels"]);
+    let request = resolve(v1::ResolveRunRequest { mode: 7, ..Default::default() });
+    assert_eq!(fields(&request.problems), ["mode"]);
+    let request = resolve(v1::ResolveRunRequest { mode: 2, ..Default::default() });
+    assert_eq!(request.mode, Some(AttemptMode::Refresh));
+    let late = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
+    let request = resolve(v1::ResolveRunRequest { logical_date: Some(late), ..Default::default() });
+    assert_eq!(fields(&request.problems), ["logical_date"]);
+    let day = prost_types::Timestamp { seconds: 86_400, nanos: 5 };
+    let explained =
+        explain(v1::ExplainRunRequest { logical_date: Some(day), ..Default::default() });
+    assert_eq!(explained.logical_date.unwrap().to_string(), "1970-01-02T00:00:00.000000005Z");
 }
 
 #[test]

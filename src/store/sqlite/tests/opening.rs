@@ -77,11 +77,37 @@ fn a_wal_that_lost_its_end_loses_whole_commits_only() {
 }
 
 #[test]
+fn a_store_of_the_release_before_is_brought_up_and_read() {
+    let home = Home::new();
+    let store = home.open();
+    let kept = NewRun { logical_date: None, mode: None, ..new_run("r") };
+    create(&store, kept.clone());
+    drop(store);
+    home.tamper(
+        "alter table runs drop column logical_date; alter table runs drop column mode; \
+         pragma user_version = 1",
+    );
+    for _ in 0..2 {
+        let store = home.open();
+        let found = store.run(&run_key("r", 1)).unwrap().unwrap().frozen;
+        assert_eq!(
+            (found.logical_date, found.mode, found.record),
+            (None, None, kept.record.clone())
+        );
+        drop(store);
+    }
+    let store = home.open();
+    create(&store, NewRun { key: run_key("r", 2), ..new_run("r") });
+    let found = store.run(&run_key("r", 2)).unwrap().unwrap().frozen;
+    assert_eq!((found.logical_date, found.mode), (new_run("r").logical_date, new_run("r").mode));
+}
+
+#[test]
 fn a_later_schema_is_refused() {
     let home = Home::new();
     drop(home.open());
-    home.tamper("pragma user_version = 2");
-    let expected = OpenError::Newer { path: home.path.clone(), found: 2, known: 1 };
+    home.tamper("pragma user_version = 3");
+    let expected = OpenError::Newer { path: home.path.clone(), found: 3, known: 2 };
     assert_eq!(refusal(&home), expected);
 }
 

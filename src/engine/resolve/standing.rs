@@ -1,0 +1,172 @@
+//! Where a run stands that somebody asks for: whose it is, which attempts there
+//! are, and whether the request is the one that it was made with.
+
+use std::sync::Arc;
+
+use super::Asked;
+use crate::access::{Action, Resource};
+use crate::audit::{self, EventDraft};
+use crate::engine::access::{NamedRun, name_run, on_record};
+use crate::engine::open::LoadedRun;
+use crate::engine::{Caller, Engine, Refusal};
+use crate::name::RunKey;
+use crate::resolve::request::{Compared, FrozenRequest};
+use crate::resolve::submission::{Overrides, ReadOverrides, read_overrides};
+use crate::store::RunEnd;
+
+/// What there is of the name that a call has.
+pub(super) enum Standing {
+    /// The run itself.
+    Frozen(Arc<LoadedRun>),
+    /// Nothing: it is the first attempt.
+    First,
+    /// The attempt before, which has ended.
+    After(Arc<LoadedRun>),
+}
+
+impl Engine {
+    /// Where the run stands, for a caller who may resolve or join it.
+    pub(super) async fn standing(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        event: &mut EventDraft,
+    ) -> Result<Standing, Refusal> {
+        let found = self.find_key(&asked.key);
+        if let Ok(Some(run)) = &found
+            && run.run.frozen.owner != caller.principal
+        {
+            self.may_join(caller, run, event)?;
+            return Ok(Standing::Frozen(run.clone()));
+        }
+        self.may_resolve(caller, asked, event)?;
+        match found? {
+            Some(run) => {
+                name_run(event, &run, None);
+                Ok(Standing::Frozen(run))
+            }
+            None if asked.key.attempt == 1 => Ok(Standing::First),
+            None => self.before(caller, asked, event).await.map(Standing::After),
+        }
+    }
+
+    fn may_resolve(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        event: &mut EventDraft,
+    ) -> Result<(), Refusal> {
+        let in_force = self.in_force();
+        if in_force.name_pipeline(&asked.key.pipeline, event).is_some() {
+            in_force.name_environment(&asked.environment, event);
+        }
+        let environment = Some(&asked.environment);
+        let preset = asked.named_preset.as_ref();
+        let decided =
+            in_force.decide(caller, Action::Resolve, resource(&asked.key), environment, preset);
+        on_record(decided, event)
+    }
+
+    /// Decides whether another principal's run may be answered, before anything is
+    /// compared.
+    fn may_join(
+        &self,
+        caller: &Caller,
+        run: &LoadedRun,
+        event: &mut EventDraft,
+    ) -> Result<(), Refusal> {
+        let frozen = &run.run.frozen;
+        event.action = audit::Action::Join;
+        name_run(event, run, None);
+        let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
+        let resource = resource(&frozen.key);
+        on_record(
+            self.in_force().decide(caller, Action::Join, resource, environment, preset),
+            event,
+        )
+    }
+
+    /// The attempt before, where it has ended and is the newest.
+    async fn before(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        event: &mut EventDraft,
+    ) -> Result<Arc<LoadedRun>, Refusal> {
+        let newest = NamedRun { attempt: 0, ..asked.named.clone() };
+        let Some(run) = self.find(&newest)? else {
+            return Err(Refusal::AttemptOutOfOrder { newest: 0, end: None });
+        };
+        if run.run.frozen.owner != caller.principal {
+            // The new attempt will be the caller's own; to repeat another's he has
+            // to be let join it too.
+            let (action, resolving) = (event.action, std::mem::take(&mut event.policy_ids));
+            self.may_join(caller, &run, event)?;
+            event.action = action;
+            event.policy_ids.extend(resolving);
+            event.policy_ids.sort();
+            event.policy_ids.dedup();
+        }
+        let key = run.run.frozen.key.clone();
+        let mut end = run.run.end.map(|(end, _)| end);
+        if end.is_none() && run.run.is_overdue(self.store.now()) {
+            self.expire(&key).await;
+            end = Some(RunEnd::Expired);
+        }
+        event.run = None;
+        if end.is_none() || key.attempt.checked_add(1) != Some(asked.key.attempt) {
+            return Err(Refusal::AttemptOutOfOrder { newest: key.attempt, end });
+        }
+        Ok(run)
+    }
+
+    /// Reads the overrides of a call by the interface of a run that is there, and
+    /// compares the call with what that run was asked with. Another principal's
+    /// secrets are not compared: nobody finds one by trying.
+    pub(super) fn compare(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        overrides: Overrides,
+        run: &LoadedRun,
+        event: &mut EventDraft,
+    ) -> Result<ReadOverrides, Refusal> {
+        let mut violations = asked.problems.clone();
+        let read = read_overrides(&run.interface, overrides, &mut violations);
+        event.unknown_names += read.unknown_names;
+        if !violations.is_empty() {
+            return Err(Refusal::Invalid(violations));
+        }
+        let request = FrozenRequest::new(
+            asked.environment.clone(),
+            &asked.preset,
+            asked.logical_date,
+            &read.values,
+            &run.interface,
+            &self.fingerprints,
+        );
+        let frozen = &run.run.frozen;
+        let is_same_attempt = frozen.key == asked.key;
+        let compared = match (frozen.owner == caller.principal, is_same_attempt) {
+            (true, _) => Compared::Whole,
+            (false, true) => Compared::Joining,
+            (false, false) => Compared::Repeating,
+        };
+        if compared == Compared::Whole && !run.request.is_comparable(&request) {
+            return Err(Refusal::SnapshotUnreadable { run: frozen.key.clone() });
+        }
+        let mut differs = run.request.differs(&request, compared);
+        if is_same_attempt && frozen.mode != asked.mode {
+            differs.push("mode".to_owned());
+        }
+        if differs.is_empty() {
+            Ok(read)
+        } else {
+            Err(Refusal::RunConflict { run: frozen.key.clone(), differs })
+        }
+    }
+}
+
+fn resource(key: &RunKey) -> Resource<'_> {
+    Resource::Run { pipeline: &key.pipeline, run_id: key.run_id.as_str() }
+}
