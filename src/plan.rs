@@ -6,6 +6,7 @@ mod compile;
 mod constant;
 mod environment;
 mod graph;
+mod kept;
 mod layers;
 mod revision;
 mod risks;
@@ -36,6 +37,7 @@ use crate::yaml::Place;
 
 pub use address::{covers, render_address};
 pub use compile::compile;
+pub use kept::{KeptPlan, KeptWith, Unrestorable};
 pub use risks::{Risk, risks};
 
 /// All pipelines of a bundle, compiled.
@@ -47,12 +49,32 @@ pub struct Plans {
     pub pipelines: BTreeMap<PipelineName, PlannedPipeline>,
     /// All environments of the bundle.
     pub environments: BTreeSet<EnvironmentName>,
+    /// The sources of the bundle: of which kind each is, and what the operator
+    /// grants of it.
+    pub sources: BTreeMap<SourceName, (SourceKind, Vec<Grant>)>,
 }
 
 impl Plans {
     /// The plan of a pipeline in an environment.
     pub fn plan(&self, pipeline: &str, environment: &str) -> Option<&Arc<Plan>> {
         self.pipelines.get(pipeline)?.plans.get(environment)
+    }
+
+    /// What a pipeline in an environment may ask a source of this kind for: of one
+    /// that isn't there, or is of another kind, nothing.
+    pub fn granted(
+        &self,
+        source: &SourceName,
+        kind: SourceKind,
+        pipeline: &PipelineName,
+        environment: &EnvironmentName,
+    ) -> Vec<Grant> {
+        match self.sources.get(source) {
+            Some((found, grants)) if *found == kind => {
+                address::grants_for(grants, pipeline, environment)
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! A plan and a submission to a frozen outcome.
 //!
 //! [`check`] checks what needs no source; [`evaluate`] asks the sources, each
-//! once and at the same time; [`render`] makes what steps are handed; [`size`]
+//! once and at the same time; [`exact`] repeats a run; [`render`] makes what steps are handed; [`size`]
 //! holds the outcome to its limits; [`record`] is the form in which it is kept.
 
 pub mod check;
 pub mod evaluate;
+pub mod exact;
 pub mod failure;
 pub mod fetch;
 pub mod held;
@@ -99,7 +100,7 @@ async fn attempt(
     let mut room = render::MAX_RENDERED_BYTES;
     let rendered: Vec<_> = decided
         .into_iter()
-        .map(|one| render::render(evaluator, &values, resolution.fingerprints, &mut room, one))
+        .map(|one| render::render(evaluator, &values, resolution, &mut room, one))
         .collect();
     let rendered: Vec<Rendered> = rendered.into_iter().collect::<Result<_, _>>()?;
     let outcome = freeze(resolution, &evaluator.evaluated(), rendered);

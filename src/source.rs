@@ -71,6 +71,12 @@ pub trait Kind: Send + Sync {
         false
     }
 
+    /// The field of an address that says which version is read; none: what was
+    /// read can't be read again as it was.
+    fn version_field(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The canonical form of a rendered address: what people see, what grants
     /// are matched with, and what is read.
     ///

@@ -314,14 +314,7 @@ impl Engine {
             .map_err(|_| Refusal::SnapshotUnreadable { run: key })?;
         let record_bytes = std::mem::take(&mut stored.frozen.record).len();
         let sealed = Bytes::from(std::mem::take(&mut stored.frozen.sealed));
-        Ok(LoadedRun::new(
-            Arc::new(stored),
-            Arc::new(record.snapshot),
-            record.request,
-            record.interface,
-            sealed,
-            record_bytes,
-        ))
+        Ok(LoadedRun::new(Arc::new(stored), record, sealed, record_bytes))
     }
 }
 

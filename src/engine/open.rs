@@ -7,7 +7,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::name::RunKey;
-use crate::plan::Interface;
+use crate::plan::{Interface, KeptPlan};
+use crate::resolve::record::{Origin, Record};
 use crate::resolve::request::FrozenRequest;
 use crate::snapshot::Snapshot;
 use crate::store::StoredRun;
@@ -29,6 +30,10 @@ pub(super) struct LoadedRun {
     pub(super) request: FrozenRequest,
     /// What could be passed to it.
     pub(super) interface: Arc<Interface>,
+    /// What an exact repetition needs of its plan.
+    pub(super) plan: Option<KeptPlan>,
+    /// The attempt whose name and time its parameters know.
+    pub(super) origin: Origin,
     /// Its sealed values; empty once it has ended.
     pub(super) sealed: Bytes,
     /// The bytes that it is kept in, about.
@@ -54,14 +59,14 @@ pub(super) struct AnswerKey {
 impl LoadedRun {
     pub(super) fn new(
         run: Arc<StoredRun>,
-        snapshot: Arc<Snapshot>,
-        request: FrozenRequest,
-        interface: Arc<Interface>,
+        record: Record,
         sealed: Bytes,
         record_bytes: usize,
     ) -> Self {
         let size = RUN_BYTES + record_bytes + sealed.len();
-        Self { run, snapshot, request, interface, sealed, size, answers: RwLock::default() }
+        let Record { snapshot, request, interface, plan, origin } = record;
+        let (snapshot, answers) = (Arc::new(snapshot), RwLock::default());
+        Self { run, snapshot, request, interface, plan, origin, sealed, size, answers }
     }
 
     pub(super) fn answer(&self, key: &AnswerKey) -> Option<Bytes> {

@@ -1,6 +1,7 @@
 //! `ResolveRun`: frozen by the first call, replayed for all others.
 
 mod first;
+mod next;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl Engine {
                 }
                 Ok(Standing::First) => self.first_call(&asked, overrides.clone(), &mut turn),
                 Ok(Standing::After(before)) => {
-                    self.next_attempt(caller, &asked, overrides.clone(), &before, &mut turn)
+                    self.next_attempt(caller, &asked, overrides.clone(), before, &mut turn)
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -246,9 +247,6 @@ fn wrong_mode(
     problems: &[Violation],
 ) -> Option<Violation> {
     let (reason, description) = match (attempt, mode) {
-        (_, Some(AttemptMode::Exact)) => {
-            (ViolationReason::InvalidField, "exact isn't served by this version yet")
-        }
         (1, Some(_)) => (ViolationReason::InvalidField, "the first attempt takes over nothing"),
         (2.., None) if problems.iter().all(|other| other.field != "mode") => {
             (ViolationReason::MissingField, "required after the first attempt: exact or refresh")

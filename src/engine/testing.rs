@@ -16,6 +16,7 @@ use crate::audit::{Event, Principal};
 use crate::load::Compiled;
 use crate::name::{EnvironmentName, RunKey};
 use crate::resolve::fetch::Sources;
+use crate::resolve::record::{Origin, Record};
 use crate::resolve::request::FrozenRequest;
 use crate::resolve::testing::compile;
 use crate::snapshot::{FORMAT, Snapshot};
@@ -86,7 +87,8 @@ impl Bench {
         Self::open(folder, &files, Sources::new())
     }
 
-    fn open(folder: TempDir, files: &[(&str, &str)], sources: Sources) -> Self {
+    /// Over what is in a folder already.
+    pub(super) fn open(folder: TempDir, files: &[(&str, &str)], sources: Sources) -> Self {
         let give_up = Box::new(|| panic!("the disk failed"));
         let path = folder.path().join("paramd.db");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, give_up).unwrap());
@@ -245,11 +247,10 @@ pub(super) fn loaded(run_id: &str, record_bytes: usize) -> LoadedRun {
         overrides: BTreeMap::new(),
         fingerprint_key: String::new(),
     };
+    let origin = Origin { attempt: 1, started: now };
     LoadedRun::new(
         Arc::new(StoredRun { frozen, end: None }),
-        Arc::new(snapshot),
-        request,
-        Arc::default(),
+        Record { snapshot, request, interface: Arc::default(), plan: None, origin },
         bytes::Bytes::new(),
         record_bytes,
     )

@@ -8,6 +8,7 @@ use super::testing::{Bench, caller, line, page, request, run};
 
 mod access;
 mod attempts;
+mod exact;
 mod flights;
 mod log;
 mod reveals;

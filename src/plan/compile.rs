@@ -145,6 +145,12 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
         bundle: bundle.sha256.clone(),
         pipelines: BTreeMap::new(),
         environments: bundle.environments.keys().cloned().collect(),
+        sources: bundle
+            .settings
+            .sources
+            .iter()
+            .map(|(name, source)| (name.clone(), (source.kind, source.grants.clone())))
+            .collect(),
     };
     refuse_unknown_names(bundle, problems);
     warn_of_no_environment(bundle, problems);

@@ -42,7 +42,8 @@ pub struct Failed;
 /// All that a caller learns of a secret that doesn't fit.
 pub(super) const UNFIT_SECRET: &str = "isn't of the declared type, or breaks its schema";
 
-type Outcome = Result<Arc<Evaluated>, Failed>;
+/// What became of a parameter.
+pub type Outcome = Result<Arc<Evaluated>, Failed>;
 
 /// A parameter on its way. What it is computed from is waited for and never
 /// computed inside it: a long chain costs no stack.
@@ -59,6 +60,8 @@ pub struct Evaluator<'a> {
     run: &'a RunScope,
     fetcher: Fetcher<'a>,
     cells: BTreeMap<&'a ParameterName, Cell>,
+    /// What is known before anything is computed, such as of an earlier attempt.
+    given: BTreeMap<ParameterName, Outcome>,
     failures: Mutex<Vec<Failure>>,
     /// The bytes of all values so far.
     spent: AtomicUsize,
@@ -79,7 +82,14 @@ impl<'a> Evaluator<'a> {
     ) -> Self {
         let cells = plan.parameters.keys().map(|name| (name, Cell::default())).collect();
         let (failures, spent) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
-        Self { plan, submission, run, fetcher, cells, failures, spent }
+        let given = BTreeMap::new();
+        Self { plan, submission, run, fetcher, cells, given, failures, spent }
+    }
+
+    /// The same with outcomes that are known; the failures among them are told by
+    /// whoever knows them.
+    pub fn with(self, given: BTreeMap<ParameterName, Outcome>) -> Self {
+        Self { given, ..self }
     }
 
     /// The values of all these, or that some can't be had.
@@ -113,7 +123,7 @@ impl<'a> Evaluator<'a> {
 
     /// What a parameter is computed from in this run.
     fn reads(&self, name: &ParameterName) -> BTreeSet<ParameterName> {
-        if self.submission.values.contains_key(name) {
+        if self.submission.values.contains_key(name) || self.given.contains_key(name) {
             return BTreeSet::new();
         }
         self.winner(name).map(|winner| winner.binding.computed_from()).unwrap_or_default()
@@ -193,6 +203,9 @@ impl<'a> Evaluator<'a> {
     }
 
     async fn compute(&self, name: &ParameterName) -> Outcome {
+        if let Some(given) = self.given.get(name) {
+            return given.clone();
+        }
         if let Some((layer, value)) = self.submission.values.get(name) {
             return Ok(self.evaluated_as(name, value.clone(), literal(*layer)));
         }

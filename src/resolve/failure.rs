@@ -78,6 +78,18 @@ pub fn words_of(cause: Cause) -> &'static str {
     }
 }
 
+/// The answer to an exact attempt that failed.
+pub fn exact_refusal(failures: Vec<Failure>) -> Refusal {
+    let is_gone =
+        |reason| matches!(reason, ViolationReason::ValueGone | ViolationReason::NotRepeatable);
+    match refusal(failures) {
+        Refusal::ResolutionFailed(problems) if problems.iter().any(|one| is_gone(one.reason)) => {
+            Refusal::ExactUnavailable(problems)
+        }
+        other => other,
+    }
+}
+
 /// The answer to a resolution that failed. One that won't mend by waiting is
 /// told before one that may.
 pub fn refusal(mut failures: Vec<Failure>) -> Refusal {

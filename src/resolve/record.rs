@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::request::FrozenRequest;
 use crate::audit::Principal;
 use crate::name::{AliasName, EnvironmentName, ParameterName, PresetName};
-use crate::plan::{Interface, InterfaceParameter};
+use crate::plan::{Interface, InterfaceParameter, KeptPlan};
 use crate::schema::Schema;
-use crate::snapshot::{FORMAT, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::store::sealing::Sealer;
 use crate::store::{AttemptMode, NewRun};
 
@@ -26,7 +26,24 @@ pub struct Record {
     /// What could be passed to its pipeline: a later call is read by it, whatever
     /// the definition has become.
     pub interface: Arc<Interface>,
+    /// What an exact repetition needs of its plan; none: an earlier release made
+    /// the run.
+    pub plan: Option<KeptPlan>,
+    /// The attempt whose name and time its parameters know.
+    pub origin: Origin,
 }
+
+/// The attempt that asked the sources for the public values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Which.
+    pub attempt: u32,
+    /// When it was made.
+    pub started: Timestamp,
+}
+
+/// The format that a record is written in. Format 1 has neither plan nor origin.
+const FORMAT: u32 = 2;
 
 /// The record was changed, or is of a format that this release doesn't know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +58,10 @@ struct Written {
     request: FrozenRequest,
     parameters: BTreeMap<ParameterName, WrittenParameter>,
     aliases: BTreeMap<AliasName, ParameterName>,
+    #[serde(default)]
+    plan: Option<KeptPlan>,
+    #[serde(default)]
+    origin: Option<Origin>,
 }
 
 /// What the store keeps beside the record, so that a row that was changed is
@@ -110,6 +131,8 @@ impl Record {
             request: self.request.clone(),
             parameters,
             aliases: self.interface.aliases.clone(),
+            plan: self.plan.clone(),
+            origin: Some(self.origin),
         };
         let json = serde_json::to_vec(&written).map_err(|_| Unreadable)?;
         let mut bytes = sealer.authenticate(&run.key, &json).to_vec();
@@ -126,18 +149,22 @@ impl Record {
         if !sealer.verify(&run.key, json, code) {
             return Err(Unreadable);
         }
-        let written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
-        if written.format != FORMAT || written.run != WrittenRun::of(run) {
+        let mut written: Written = serde_json::from_slice(json).map_err(|_| Unreadable)?;
+        if !(1..=FORMAT).contains(&written.format) || written.run != WrittenRun::of(run) {
             return Err(Unreadable);
         }
         let mut parameters = BTreeMap::new();
-        for (name, one) in written.parameters {
+        for (name, one) in std::mem::take(&mut written.parameters) {
             let schema = Schema::from_json(&one.schema).map_err(|_| Unreadable)?;
             let parameter = InterfaceParameter { schema: Arc::new(schema), secret: one.secret };
             parameters.insert(name, parameter);
         }
-        let interface = Arc::new(Interface { parameters, aliases: written.aliases });
-        Ok(Self { snapshot: written.snapshot, request: written.request, interface })
+        let aliases = std::mem::take(&mut written.aliases);
+        let interface = Arc::new(Interface { parameters, aliases });
+        let own = Origin { attempt: run.key.attempt, started: run.created };
+        let origin = written.origin.unwrap_or(own);
+        let Written { snapshot, request, plan, .. } = written;
+        Ok(Self { snapshot, request, interface, plan, origin })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Resolution;
 use super::evaluate::{Evaluator, Failed, Values};
 use super::failure::Failure;
 use super::held::{is_maskable, revealed_form};
@@ -148,13 +149,14 @@ pub struct Rendered {
 pub fn render(
     evaluator: &Evaluator<'_>,
     values: &Values,
-    fingerprints: &Fingerprints,
+    resolution: &Resolution<'_>,
     room: &mut usize,
     decided: Decided<'_>,
 ) -> Result<Rendered, Failed> {
+    let fingerprints = resolution.fingerprints;
     let mut rendering =
         Rendering { evaluator, fingerprints, decided: &decided, room, secrets: Vec::new() };
-    let scope = evaluator.scope(values);
+    let scope = evaluator.scope(values).of_run(resolution.run);
     let mut instances = Vec::with_capacity(decided.combinations.len());
     for (index, combination) in decided.combinations.iter().enumerate() {
         let scope = scope.with_matrix(combination);

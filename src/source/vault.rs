@@ -67,6 +67,10 @@ impl Kind for Vault {
         address.get(FIELD).map(String::as_str)
     }
 
+    fn version_field(&self) -> Option<&'static str> {
+        Some(VERSION)
+    }
+
     fn locate(&self, ask: &Ask) -> Result<Located, AddressError> {
         let text = |field| ask.address.get(field).map_or("", String::as_str);
         let (mount, path) = (text(MOUNT), text(PATH));

@@ -5,6 +5,7 @@ mod attempts;
 mod bad_input;
 mod crash;
 mod errors;
+mod exact;
 mod full;
 mod life;
 mod limits;

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::next::Repeats;
 use super::{Asked, expect_revision, planned};
 use crate::audit::{EventDraft, Outcome};
 use crate::engine::flight::Landed;
-use crate::engine::open::LoadedRun;
 use crate::engine::record::{accesses_of, internal, name_accesses, store_refusal};
 use crate::engine::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, life};
 use crate::expression::RunScope;
 use crate::name::RunKey;
-use crate::plan::Plan;
+use crate::plan::{KeptPlan, Plan};
 use crate::resolve::check::{Checked, check_request};
-use crate::resolve::failure::{Failure, refusal};
+use crate::resolve::failure::{Failure, exact_refusal, refusal};
 use crate::resolve::offline::OfflineRun;
-use crate::resolve::record::Record;
+use crate::resolve::record::{Origin, Record};
 use crate::resolve::request::FrozenRequest;
 use crate::resolve::submission::{Overrides, Submission};
 use crate::resolve::{self, Resolution};
@@ -28,14 +28,31 @@ use crate::store::{AttemptMode, Created, NewRun, StoreError};
 
 /// All that the first call of a run needs to resolve it.
 pub(super) struct FirstCall {
-    plan: Arc<Plan>,
-    in_force: Arc<InForce>,
-    submission: Submission,
+    pub(super) plan: Arc<Plan>,
+    pub(super) in_force: Arc<InForce>,
+    pub(super) submission: Submission,
     pub(super) request: Arc<FrozenRequest>,
-    started: Timestamp,
-    lifetime: Duration,
-    mode: Option<AttemptMode>,
-    labels: BTreeMap<String, String>,
+    pub(super) started: Timestamp,
+    pub(super) lifetime: Duration,
+    pub(super) mode: Option<AttemptMode>,
+    pub(super) labels: BTreeMap<String, String>,
+    /// The attempt that it repeats exactly.
+    pub(super) repeats: Option<Repeats>,
+}
+
+/// How failures are told.
+type Telling = fn(Vec<Failure>) -> Refusal;
+
+impl FirstCall {
+    fn kept(&self) -> KeptPlan {
+        let repeated = self.repeats.as_ref().map(|repeats| repeats.kept.clone());
+        repeated.unwrap_or_else(|| KeptPlan::of(&self.plan))
+    }
+
+    fn origin(&self, key: &RunKey) -> Origin {
+        let own = Origin { attempt: key.attempt, started: self.started };
+        self.repeats.as_ref().map_or(own, |repeats| repeats.before.origin)
+    }
 }
 
 impl Engine {
@@ -72,21 +89,17 @@ impl Engine {
         );
         let (mode, labels) = (asked.mode, asked.labels.clone());
         let request = Arc::new(request);
-        Ok(FirstCall { plan, in_force, submission, request, started, lifetime, mode, labels })
-    }
-
-    /// The same for an attempt after the first: it brings the request of the one
-    /// before again.
-    pub(super) fn next_attempt(
-        &self,
-        caller: &Caller,
-        asked: &Asked,
-        overrides: Overrides,
-        before: &LoadedRun,
-        event: &mut EventDraft,
-    ) -> Result<FirstCall, Refusal> {
-        self.compare(caller, asked, overrides.clone(), before, event)?;
-        self.first_call(asked, overrides, event)
+        Ok(FirstCall {
+            plan,
+            in_force,
+            submission,
+            request,
+            started,
+            lifetime,
+            mode,
+            labels,
+            repeats: None,
+        })
     }
 
     /// Resolves and keeps a run; none where one of its name is there by now.
@@ -108,18 +121,33 @@ impl Engine {
             fingerprints: &self.fingerprints,
             deadline,
         };
-        match resolve::resolve(&resolution).await {
+        let resolved = match &first.repeats {
+            None => resolve::resolve(&resolution)
+                .await
+                .map_err(|failures| (failures, refusal as Telling)),
+            Some(repeats) => self
+                .repeat(&resolution, repeats)
+                .await
+                .map_err(|failures| (failures, exact_refusal as Telling)),
+        };
+        match resolved {
             Ok(outcome) => self.keep(caller, key, first, outcome, event).await,
-            Err(failures) => Err(self.failed(key, failures, event).await),
+            Err((failures, tell)) => Err(self.failed(key, failures, tell, event).await),
         }
     }
 
     /// Records why a run could not be resolved.
-    async fn failed(&self, key: &RunKey, failures: Vec<Failure>, mut event: EventDraft) -> Refusal {
+    async fn failed(
+        &self,
+        key: &RunKey,
+        failures: Vec<Failure>,
+        tell: Telling,
+        mut event: EventDraft,
+    ) -> Refusal {
         event.outcome = Outcome::Failed;
         event.parameters = accesses_of(&failures);
         let kept = life::failure_record(&failures);
-        let refusal = refusal(failures);
+        let refusal = tell(failures);
         refusal.reason().clone_into(&mut event.reason);
         match self.store.record_failure(key.clone(), kept, vec![event]).await {
             Ok(_) => refusal,
@@ -143,6 +171,8 @@ impl Engine {
             snapshot: outcome.snapshot,
             request: first.request.as_ref().clone(),
             interface: first.plan.common.interface.clone(),
+            plan: Some(first.kept()),
+            origin: first.origin(key),
         };
         let parameters = record.snapshot.parameters.keys();
         name_accesses(&mut event, &record.snapshot, parameters, &self.fingerprints);
@@ -196,7 +226,7 @@ fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) ->
     }
 }
 
-fn run_scope(key: &RunKey, started: Timestamp, date: Option<Timestamp>) -> RunScope {
+pub(super) fn run_scope(key: &RunKey, started: Timestamp, date: Option<Timestamp>) -> RunScope {
     RunScope {
         id: key.run_id.to_string(),
         attempt: key.attempt,
@@ -207,7 +237,7 @@ fn run_scope(key: &RunKey, started: Timestamp, date: Option<Timestamp>) -> RunSc
 
 const LEAST_LIFETIME: Duration = Duration::from_mins(1);
 
-fn lifetime(
+pub(super) fn lifetime(
     asked: &Asked,
     plan: &Plan,
     in_force: &InForce,

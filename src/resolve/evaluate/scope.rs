@@ -22,6 +22,11 @@ pub struct ValueScope<'a> {
 }
 
 impl<'a> ValueScope<'a> {
+    /// The same with another attempt's own name and time.
+    pub fn of_run(self, run: &'a RunScope) -> Self {
+        Self { run: Some(run), ..self }
+    }
+
     /// The same with a combination of a matrix.
     pub fn with_matrix(&self, matrix: &'a BTreeMap<MatrixName, Value>) -> Self {
         Self { matrix: Some(matrix), plan: self.plan, run: self.run, values: self.values }

@@ -30,10 +30,10 @@ steps:
     env: { URL: "{{ params.url }}", KEY: "{{ params.key }}" }
 "#;
 
-const PASSWORD: &str = "p@ss word/with:signs-8842";
+pub(super) const PASSWORD: &str = "p@ss word/with:signs-8842";
 
 /// An OpenBao with what the pipeline reads, and a configuration at `address`.
-async fn vaulted(bao: &Bao, address: &str) -> Config {
+pub(super) async fn vaulted(bao: &Bao, address: &str) -> Config {
     let sources = format!(
         r#"  main:
     vault: {{ address: "{address}", ca: "{}", mounts: {{ secret: kv-v2 }}, auth: {{ approle: {{ role_id: {{ file: role }}, secret_id: {{ file: secret }} }} }} }}
@@ -48,14 +48,14 @@ async fn vaulted(bao: &Bao, address: &str) -> Config {
     config
 }
 
-async fn filled() -> Bao {
+pub(super) async fn filled() -> Bao {
     let bao = Bao::start().await;
     bao.write("secret", "ml/dev/db", json!({ "user": "u", "password": PASSWORD }), true).await;
     bao.write("secret", "ml/key", json!({ "key": "other-key-0b5a66d1" }), true).await;
     bao
 }
 
-fn mounts() -> [String; 1] {
+pub(super) fn mounts() -> [String; 1] {
     ["secret".to_owned()]
 }
 
