@@ -13,6 +13,7 @@ mod life;
 mod open;
 mod pages;
 mod pipelines;
+mod polls;
 mod record;
 mod resolve;
 #[cfg(test)]
@@ -37,9 +38,11 @@ use crate::store::sealing::Sealer;
 use crate::store::{AttemptMode, EventQuery, Store, StoredRun};
 use crate::value::PublicValue;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use flight::Flights;
 use jiff::Timestamp;
 use open::OpenRuns;
+use polls::Polls;
 
 pub use crate::refusal;
 pub use crate::refusal::{Refusal, Violation, ViolationReason};
@@ -154,8 +157,28 @@ pub struct ContextRequest {
     pub step: String,
     /// Only this instance.
     pub instance: Option<u32>,
-    /// Problems that the edge found already.
-    pub problems: Vec<Violation>,
+    /// The etag of an earlier answer; empty: none.
+    pub if_none_match: String,
+}
+
+/// A step's view as the edge encodes it.
+#[derive(Clone)]
+pub struct EncodedContext {
+    /// Names this state of the view.
+    pub etag: Arc<str>,
+    /// The whole answer.
+    pub answer: Bytes,
+}
+
+/// What `GetContext` gives.
+pub enum ContextAnswer {
+    /// The view, encoded.
+    Whole(Bytes),
+    /// It is the one that the caller has.
+    NotModified {
+        /// Its etag.
+        etag: Arc<str>,
+    },
 }
 
 /// `RevealSecrets`.
@@ -376,6 +399,7 @@ pub struct Engine {
     fingerprints: Arc<Fingerprints>,
     open: OpenRuns,
     flights: Arc<Flights>,
+    polls: Polls,
 }
 
 impl Engine {
@@ -393,6 +417,7 @@ impl Engine {
             fingerprints: Arc::new(fingerprints),
             open: OpenRuns::default(),
             flights: Arc::default(),
+            polls: Polls::default(),
         }
     }
 

@@ -3,23 +3,27 @@
 mod offer;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::time::Instant;
 
 use super::access::{PermittedRun, Question, name_run, named_run, well_formed};
 use super::open::{AnswerKey, LoadedRun};
+use super::polls::Poll;
 use super::record::{internal, name_accesses, name_key};
 use super::{
-    Caller, ContextRequest, ContextView, Engine, Refusal, RevealRequest, Revealed, Violation,
-    ViolationReason,
+    Caller, ContextAnswer, ContextRequest, ContextView, EncodedContext, Engine, Refusal,
+    RevealRequest, Revealed, Violation, ViolationReason,
 };
 use crate::access::{Action, Permit, Resource};
-use crate::audit;
+use crate::audit::{self, EventDraft};
 use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
 use crate::store::RunEnd;
 use offer::{Offered, offered, secret_entries};
+
+/// Encodes a step's view.
+pub(super) type Encode<'a> =
+    dyn Fn(&ContextView<'_>) -> Result<EncodedContext, Refusal> + Sync + 'a;
 
 /// The most names of one reveal.
 const MAX_NAMES: usize = 1_000;
@@ -33,14 +37,13 @@ impl Engine {
         &self,
         caller: &Caller,
         request: ContextRequest,
-        encode: &(dyn Fn(&ContextView<'_>) -> Result<Bytes, Refusal> + Sync),
-    ) -> Result<Bytes, Refusal> {
+        encode: &Encode<'_>,
+    ) -> Result<ContextAnswer, Refusal> {
         let event = self.event(caller, audit::Action::Read);
         let mut violations = Vec::new();
         let named = named_run(&request.run, &mut violations);
         let step = well_formed("step", &request.step, StepName::parse, &mut violations);
         let (Some(named), Some(step)) = (named, step) else {
-            violations.extend(request.problems);
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
         let question = Question {
@@ -49,9 +52,6 @@ impl Engine {
             step: Some(step.as_str()),
         };
         let PermittedRun { run, mut event } = self.permitted_run(caller, &named, question).await?;
-        if !request.problems.is_empty() {
-            return Err(self.refuse(event, Refusal::Invalid(request.problems)).await);
-        }
         let seen = match self.open_step(&run, &step) {
             Ok(seen) => seen,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
@@ -60,18 +60,37 @@ impl Engine {
             return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
         }
         event.instance = request.instance;
-        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &self.fingerprints);
         let permitted = self.may_show_step(caller, &run, seen);
-        match encoded(&run, seen, request.instance, permitted.is_some(), encode) {
-            Ok(answer) => {
-                self.record_soon(event)?;
-                if let Some(policy_ids) = permitted {
-                    self.fingerprints_shown(caller, policy_ids, &run, Some(seen.name.as_str()))?;
-                }
-                Ok(answer)
-            }
-            Err(refusal) => Err(self.refuse(event, refusal).await),
+        let encoded = match encoded(&run, seen, request.instance, permitted.is_some(), encode) {
+            Ok(encoded) => encoded,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
+        };
+        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &self.fingerprints);
+        if *encoded.etag == *request.if_none_match {
+            self.record_poll(caller, &run, seen, event)?;
+            return Ok(ContextAnswer::NotModified { etag: encoded.etag });
         }
+        self.record_soon(event)?;
+        if let Some(policy_ids) = permitted {
+            self.fingerprints_shown(caller, policy_ids, &run, Some(seen.name.as_str()))?;
+        }
+        Ok(ContextAnswer::Whole(encoded.answer))
+    }
+
+    /// Records a poll that has no news, once a minute for a principal and step.
+    fn record_poll(
+        &self,
+        caller: &Caller,
+        run: &LoadedRun,
+        step: &FrozenStep,
+        event: EventDraft,
+    ) -> Result<(), Refusal> {
+        let (principal, run) = (caller.principal.clone(), run.run.frozen.key.clone());
+        let poll = Poll { principal, run, step: step.name.clone() };
+        if !self.polls.is_due(poll.clone(), Instant::now()) {
+            return Ok(());
+        }
+        self.record_soon(event).inspect_err(|_| self.polls.forget(&poll))
     }
 
     /// The policies that let fingerprints be in a step's context; none where they
@@ -305,16 +324,16 @@ fn encoded(
     step: &FrozenStep,
     instance: Option<u32>,
     fingerprints: bool,
-    encode: &(dyn Fn(&ContextView<'_>) -> Result<Bytes, Refusal> + Sync),
-) -> Result<Bytes, Refusal> {
+    encode: &Encode<'_>,
+) -> Result<EncodedContext, Refusal> {
     let key = AnswerKey { step: step.name.to_string(), instance, fingerprints };
     if let Some(answer) = run.answer(&key) {
         return Ok(answer);
     }
     let view = ContextView { run: &run.run, snapshot: &run.snapshot, step, instance, fingerprints };
-    let answer = encode(&view)?;
-    run.keep_answer(key, answer.clone());
-    Ok(answer)
+    let encoded = encode(&view)?;
+    run.keep_answer(key, encoded.clone());
+    Ok(encoded)
 }
 
 fn refused(field: String) -> Violation {

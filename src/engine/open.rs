@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::EncodedContext;
 use crate::name::RunKey;
 use crate::plan::{Interface, KeptPlan};
 use crate::resolve::record::{Origin, Record};
@@ -44,7 +45,7 @@ pub(super) struct LoadedRun {
 
 #[derive(Default)]
 struct Answers {
-    kept: HashMap<AnswerKey, Bytes>,
+    kept: HashMap<AnswerKey, EncodedContext>,
     bytes: usize,
 }
 
@@ -69,19 +70,20 @@ impl LoadedRun {
         Self { run, snapshot, request, interface, plan, origin, sealed, size, answers }
     }
 
-    pub(super) fn answer(&self, key: &AnswerKey) -> Option<Bytes> {
+    pub(super) fn answer(&self, key: &AnswerKey) -> Option<EncodedContext> {
         self.answers.read().unwrap_or_else(PoisonError::into_inner).kept.get(key).cloned()
     }
 
-    pub(super) fn keep_answer(&self, key: AnswerKey, answer: Bytes) {
+    pub(super) fn keep_answer(&self, key: AnswerKey, encoded: EncodedContext) {
+        let size = encoded.answer.len();
         let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
-        if answers.bytes + answer.len() > self.size {
+        if answers.bytes + size > self.size {
             *answers = Answers::default();
         }
-        if answer.len() <= self.size {
-            answers.bytes += answer.len();
-            let replaced = answers.kept.insert(key, answer);
-            answers.bytes -= replaced.map_or(0, |replaced| replaced.len());
+        if size <= self.size {
+            answers.bytes += size;
+            let replaced = answers.kept.insert(key, encoded);
+            answers.bytes -= replaced.map_or(0, |replaced| replaced.answer.len());
         }
     }
 
@@ -194,7 +196,8 @@ mod tests {
         let run = loaded("a", 0);
         let key =
             |step: &str| AnswerKey { step: step.to_owned(), instance: None, fingerprints: false };
-        let answer = |size: usize| Bytes::from(vec![1; size]);
+        let answer =
+            |size: usize| EncodedContext { etag: "e".into(), answer: Bytes::from(vec![1; size]) };
         run.keep_answer(key("huge"), answer(RUN_BYTES + 1));
         assert!(run.answer(&key("huge")).is_none());
         run.keep_answer(key("one"), answer(RUN_BYTES));

@@ -8,8 +8,9 @@ use tempfile::TempDir;
 
 use super::open::LoadedRun;
 use super::{
-    Caller, ContextRequest, Engine, EventsRequest, InForce, Overrides, PageRequest, Refusal,
-    ResolveRequest, Resolved, RevealRequest, Revealed, RunSelector,
+    Caller, ContextAnswer, ContextRequest, EncodedContext, Engine, EventsRequest, InForce,
+    Overrides, PageRequest, Refusal, ResolveRequest, Resolved, RevealRequest, Revealed,
+    RunSelector,
 };
 use crate::access::Policies;
 use crate::audit::{Event, Principal};
@@ -137,11 +138,28 @@ impl Bench {
         step: &str,
         instance: Option<u32>,
     ) -> Result<bytes::Bytes, Refusal> {
-        let request =
-            ContextRequest { run: run("r"), step: step.into(), instance, problems: Vec::new() };
+        match self.poll(uid, step, instance, "").await? {
+            ContextAnswer::Whole(bytes) => Ok(bytes),
+            ContextAnswer::NotModified { .. } => panic!("nobody has an etag that is empty"),
+        }
+    }
+
+    /// The same with an etag, which is that of the step for whoever sees
+    /// fingerprints or doesn't.
+    pub(super) async fn poll(
+        &self,
+        uid: u32,
+        step: &str,
+        instance: Option<u32>,
+        if_none_match: &str,
+    ) -> Result<ContextAnswer, Refusal> {
+        let if_none_match = if_none_match.to_owned();
+        let request = ContextRequest { run: run("r"), step: step.into(), instance, if_none_match };
         let encode = |view: &super::ContextView<'_>| {
             let count = u8::try_from(view.step.instances.len()).unwrap();
-            Ok(bytes::Bytes::from(vec![count, u8::from(view.fingerprints)]))
+            let answer = bytes::Bytes::from(vec![count, u8::from(view.fingerprints)]);
+            let etag = format!("{} {}", view.step.name, view.fingerprints).into();
+            Ok(EncodedContext { etag, answer })
         };
         self.engine.context(&caller(uid), request, &encode).await
     }

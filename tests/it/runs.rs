@@ -10,6 +10,7 @@ mod full;
 mod life;
 mod limits;
 mod log;
+mod polls;
 mod process;
 mod vault;
 

@@ -1,7 +1,7 @@
 //! What the audit log says of each call.
 
 use super::*;
-use crate::engine::EventsRequest;
+use crate::engine::{ContextAnswer, EventsRequest};
 use crate::store::EventQuery;
 
 #[tokio::test]
@@ -146,4 +146,39 @@ async fn the_names_of_a_filter_must_be_names() {
             "filter.principal"
         ]
     );
+}
+
+#[tokio::test]
+async fn polls_without_news_are_recorded_once_for_a_principal_and_step() {
+    let bench = Bench::new(good());
+    bench.resolve(1, request(&[])).await.unwrap();
+    let poll = async |uid, step: &str, etag: &str| match bench
+        .poll(uid, step, None, etag)
+        .await
+        .unwrap()
+    {
+        ContextAnswer::Whole(_) => "whole",
+        ContextAnswer::NotModified { .. } => "not modified",
+    };
+    // As many events of reads as answers in full, and one of each poll.
+    for _ in 0..2 {
+        assert_eq!(poll(1, "open", "").await, "whole");
+        assert_eq!(poll(1, "open", "main true").await, "whole");
+    }
+    for _ in 0..5 {
+        assert_eq!(poll(1, "open", "open false").await, "not modified");
+        assert_eq!(poll(1, "main", "main true").await, "not modified");
+        assert_eq!(poll(2, "main", "main true").await, "not modified");
+    }
+    let told = bench.told().await;
+    let reads = told.iter().filter(|line| *line == "Read Succeeded").count();
+    assert_eq!(reads, 4 + 3, "{told:#?}");
+    assert_eq!(told.iter().filter(|line| line.starts_with("Fingerprints")).count(), 1);
+    // What is refused is recorded each time.
+    bench.engine.complete(&caller(1), run("r"), Ok(RunEnd::Failed)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(reason(bench.poll(1, "open", None, "open false").await), "RUN_ENDED");
+    }
+    let told = bench.told().await;
+    assert_eq!(told.iter().filter(|line| *line == "Read Failed RUN_ENDED").count(), 2);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{record, time, value};
-use crate::engine::{ContextView, Refusal};
+use crate::engine::{ContextAnswer, ContextView, EncodedContext, Refusal};
 use crate::proto::v1;
 use crate::proto::v1::content::Place;
 use crate::provenance::SourceKind;
@@ -18,13 +18,26 @@ use crate::snapshot::{
 use crate::value::Value;
 
 /// Encodes `GetContextResponse` once; the etag is a digest of the context.
-pub(in crate::server) fn encode(view: &ContextView<'_>) -> Result<Bytes, Refusal> {
+pub(in crate::server) fn encode(view: &ContextView<'_>) -> Result<EncodedContext, Refusal> {
     let context = context(view)?;
     let digest = digest::digest(&digest::SHA256, &context.encode_to_vec());
-    let etag = hex::encode(digest.as_ref()).chars().take(16).collect();
-    let answer = v1::GetContextResponse { etag, not_modified: false, context: Some(context) };
+    let etag: String = hex::encode(digest.as_ref()).chars().take(16).collect();
+    let answer =
+        v1::GetContextResponse { etag: etag.clone(), not_modified: false, context: Some(context) };
     status::fits(&answer)?;
-    Ok(answer.encode_to_vec().into())
+    Ok(EncodedContext { etag: etag.into(), answer: answer.encode_to_vec().into() })
+}
+
+/// An answer as it goes out.
+pub(in crate::server) fn answer(answer: ContextAnswer) -> Bytes {
+    match answer {
+        ContextAnswer::Whole(bytes) => bytes,
+        ContextAnswer::NotModified { etag } => {
+            let etag = etag.to_string();
+            let answer = v1::GetContextResponse { etag, not_modified: true, context: None };
+            answer.encode_to_vec().into()
+        }
+    }
 }
 
 fn context(view: &ContextView<'_>) -> Result<v1::Context, Refusal> {

@@ -15,8 +15,6 @@ use crate::secret::SecretBytes;
 use crate::snapshot::SecretEncoding;
 use crate::store::{AttemptMode, RunEnd};
 
-/// What is said of a field that a later version serves.
-const NOT_SERVED: &str = "not served by this version; leave it out";
 /// The most names in a request.
 pub(super) const MAX_NAMES: usize = 1_000;
 /// The most labels of a run.
@@ -67,15 +65,11 @@ pub(in crate::server) fn explain(message: v1::ExplainRunRequest) -> ExplainReque
 
 /// `GetContext`.
 pub(in crate::server) fn context(message: v1::GetContextRequest) -> ContextRequest {
-    let mut problems = Vec::new();
-    if !message.if_none_match.is_empty() {
-        problems.push(invalid("if_none_match", NOT_SERVED));
-    }
     ContextRequest {
         run: selector(message.run),
         step: message.step,
         instance: message.instance,
-        problems,
+        if_none_match: message.if_none_match,
     }
 }
 

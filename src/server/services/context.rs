@@ -16,8 +16,8 @@ impl ContextService for Edge {
     ) -> Result<Response<Encoded>, Status> {
         self.answer("GetContext", request, async |caller, message| {
             let asked = requests::context(message);
-            let bytes = self.engine.context(&caller, asked, &context::encode).await?;
-            Ok(Encoded::from_bytes(bytes))
+            let answer = self.engine.context(&caller, asked, &context::encode).await?;
+            Ok(Encoded::from_bytes(context::answer(answer)))
         })
         .await
     }

@@ -2,7 +2,7 @@
 //! and the daemon goes on.
 
 use paramd::proto::v1::{
-    GetContextRequest, ListValue, Recipient, RevealSecretsRequest, SealingSuite, Value, value::Kind,
+    ListValue, Recipient, RevealSecretsRequest, SealingSuite, Value, value::Kind,
 };
 
 use super::small;
@@ -17,14 +17,6 @@ async fn what_this_stage_does_not_serve_is_refused() {
     let client = daemon.client().await;
     client.resolve(resolve("small", "a")).await.unwrap();
     let mut service = client.context.clone();
-    let poll = GetContextRequest {
-        run: Some(run("small", "a")),
-        step: "go".into(),
-        if_none_match: "anything".into(),
-        ..GetContextRequest::default()
-    };
-    let status = service.get_context(poll).await.unwrap_err();
-    check_invalid(&status, &[("if_none_match", "INVALID_FIELD")]);
     let sealed = RevealSecretsRequest {
         run: Some(run("small", "a")),
         step: "go".into(),

@@ -104,14 +104,37 @@ fn a_step_that_is_skipped_is_given_no_secret() {
 }
 
 #[test]
-fn the_etag_names_the_view() {
-    let etag = |instance| {
-        let bytes = with_view(StepAction::Run, instance, false, |view| encode(view).unwrap());
-        v1::GetContextResponse::decode(bytes).unwrap().etag
+fn the_etag_names_the_view_as_the_caller_sees_it() {
+    let etag = |instance, fingerprints| {
+        let encoded =
+            with_view(StepAction::Run, instance, fingerprints, |view| encode(view).unwrap());
+        let told = v1::GetContextResponse::decode(encoded.answer).unwrap().etag;
+        assert_eq!(told, *encoded.etag);
+        told
     };
-    assert_eq!(etag(None).len(), 16);
-    assert_eq!(etag(None), etag(None));
-    assert_ne!(etag(None), etag(Some(0)));
+    assert_eq!(etag(None, false).len(), 16);
+    assert_eq!(etag(None, false), etag(None, false));
+    assert_ne!(etag(None, false), etag(Some(0), false));
+    assert_ne!(etag(None, false), etag(None, true));
+    let (mut extended, snapshot) = (stored(None), frozen());
+    let step = step(StepAction::Run);
+    let of = |run: &crate::store::StoredRun| {
+        let (instance, fingerprints) = (None, false);
+        let view = ContextView { run, snapshot: &snapshot, step: &step, instance, fingerprints };
+        encode(&view).unwrap().etag
+    };
+    let before = of(&extended);
+    extended.frozen.expires += std::time::Duration::from_nanos(1);
+    assert_ne!(of(&extended), before);
+}
+
+#[test]
+fn not_modified_has_twenty_bytes() {
+    let etag = with_view(StepAction::Run, None, false, |view| encode(view).unwrap().etag);
+    let bytes = answer(ContextAnswer::NotModified { etag: etag.clone() });
+    assert_eq!(bytes.len(), 20);
+    let told = v1::GetContextResponse::decode(bytes).unwrap();
+    assert!(told.not_modified && told.context.is_none() && told.etag == *etag);
 }
 
 #[test]

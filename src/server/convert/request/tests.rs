@@ -9,12 +9,6 @@ fn span(seconds: i64) -> Option<prost_types::Duration> {
 }
 
 #[test]
-fn what_a_later_version_serves_is_refused_and_named() {
-    let asked = context(v1::GetContextRequest { if_none_match: "e".into(), ..Default::default() });
-    assert_eq!(fields(&asked.problems), ["if_none_match"]);
-}
-
-#[test]
 fn dates_modes_and_labels_have_their_limits() {
     let labelled = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
