@@ -36,6 +36,8 @@ async fn a_changed_row_is_noticed() {
         ("preset", "'quick'"),
         ("revision", "'0'"),
         ("bundle", "'0'"),
+        ("logical_date", "'2026-01-01T00:00:00Z'"),
+        ("mode", "2"),
         ("created", "created + 1"),
         ("expires", "expires + 1000000000000"),
         ("labels", "'{\"a\":\"b\"}'"),

@@ -39,6 +39,12 @@ fn sources() -> Vec<Source> {
     sources
 }
 
+/// The files of `src/` whose code has a text in it, tests left out.
+pub(crate) fn files_with(text: &str) -> Vec<PathBuf> {
+    let with = sources().into_iter().filter(|source| source.code.contains(text));
+    with.map(|source| source.path).collect()
+}
+
 fn collect(folder: &Path, top: &Path, sources: &mut Vec<Source>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod polls;
 mod process;
+mod reasons;
 mod vault;
 
 use crate::support::config::Config;

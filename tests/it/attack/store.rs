@@ -30,7 +30,7 @@ fn config() -> Config {
 }
 
 /// What of a run can be changed, each by a statement about the run `ID`.
-const OF_THE_RECORD: [&str; 16] = [
+const OF_THE_RECORD: [&str; 18] = [
     "update runs set environment = 'other' where run_id = 'ID'",
     "update runs set preset = 'quick' where run_id = 'ID'",
     "update runs set owner = 'uid:4294967294' where run_id = 'ID'",
@@ -39,6 +39,8 @@ const OF_THE_RECORD: [&str; 16] = [
     "update runs set revision = 'x' where run_id = 'ID'",
     "update runs set bundle = 'x' where run_id = 'ID'",
     "update runs set labels = '{\"a\":\"b\"}' where run_id = 'ID'",
+    "update runs set logical_date = '2026-01-01T00:00:00Z' where run_id = 'ID'",
+    "update runs set mode = 1 where run_id = 'ID'",
     "update runs set created = created - 5000000000 where run_id = 'ID'",
     "update runs set expires = expires + 86400000000000 where run_id = 'ID'",
     "update runs set outcome = 1, ended = created where run_id = 'ID'",

@@ -19,7 +19,7 @@ use crate::support::status::{Problem, check_reason};
 
 /// Fails unless an error is as its row of the contract's table says.
 #[track_caller]
-fn check_row(status: &Status, reason: &str) -> Problem {
+pub(super) fn check_row(status: &Status, reason: &str) -> Problem {
     let problem = check_reason(status, reason);
     let page = std::fs::read_to_string(root().join("proto/README.md")).unwrap();
     let cells = |line: &str| -> Vec<String> {
@@ -177,7 +177,7 @@ steps:
 }
 
 /// A server that gives every request this answer, in plain HTTP.
-async fn answering(status: &'static str, headers: &'static str) -> String {
+pub(super) async fn answering(status: &'static str, headers: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -198,7 +198,7 @@ async fn answering(status: &'static str, headers: &'static str) -> String {
     address
 }
 
-async fn vaulted(address: &str) -> Config {
+pub(super) async fn vaulted(address: &str) -> Config {
     let sources = format!(
         r#"  main:
     vault: {{ address: "{address}", mounts: {{ secret: kv-v2 }}, auth: {{ token: {{ file: token }} }} }}

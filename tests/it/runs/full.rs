@@ -10,13 +10,13 @@ use crate::support::daemon::{Daemon, Launch};
 use crate::support::status::check_reason;
 
 /// Lets the daemon's files grow to so many bytes.
-fn limit(daemon: &Daemon, bytes: Option<u64>) {
+pub(super) fn limit(daemon: &Daemon, bytes: Option<u64>) {
     let limit = Rlimit { current: bytes, maximum: None };
     prlimit(Some(Pid::from_child(daemon.child())), Resource::Fsize, limit).unwrap();
 }
 
 /// Does something again and again until there is no room for it.
-async fn until_full<T, E>(work: impl AsyncFn() -> Result<T, E>) -> E {
+pub(super) async fn until_full<T, E>(work: impl AsyncFn() -> Result<T, E>) -> E {
     for _ in 0..500 {
         if let Err(error) = work().await {
             return error;
