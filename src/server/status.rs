@@ -134,7 +134,10 @@ fn message(refusal: &Refusal) -> String {
             format!("attempt {newest} is the newest and still open; the next one comes after it")
         }
         Refusal::AttemptOutOfOrder { newest, end: Some(_) } => {
-            format!("attempt {newest} is the newest; the next one is attempt {}", newest + 1)
+            format!(
+                "attempt {newest} is the newest; the next one is attempt {}",
+                newest.saturating_add(1)
+            )
         }
         Refusal::ExactUnavailable(problems) => {
             format!("the attempt before can't be repeated exactly: {}", counted(problems.len()))

@@ -83,7 +83,7 @@ async fn no_secret_is_where_it_does_not_belong() {
         write(&bad, &planted);
         drive::literals(&daemon, &bad, &mut sinks);
     }
-    drive::ends(&daemon, &mut sinks).await;
+    drive::ends(&daemon, &planted, &mut sinks).await;
     store(&config.path.join("state"), &mut sinks.store);
     sinks.log.add(daemon.log());
     heard(&daemon.log());

@@ -243,7 +243,10 @@ pub(super) fn lifetime(
     in_force: &InForce,
     violations: &mut Vec<Violation>,
 ) -> Duration {
-    let Some(lifetime) = asked.lifetime else { return plan.common.lifetime };
+    let Some(lifetime) = asked.lifetime else {
+        // What an earlier bundle said may be over today's cap.
+        return plan.common.lifetime.min(in_force.maximum_lifetime);
+    };
     if lifetime < LEAST_LIFETIME || lifetime > in_force.maximum_lifetime {
         violations.push(Violation {
             field: "lifetime".into(),

@@ -1,9 +1,9 @@
 //! Drives every rpc and command through success and failure.
 
 use paramd::proto::v1::{
-    CompleteRunRequest, EventFilter, ExplainRunRequest, GetPipelineRequest, GetRunRequest,
-    ListEventsRequest, ListPipelinesRequest, ResolveRunRequest, RevealSecretsRequest, RunOutcome,
-    VerifyLogRequest,
+    AttemptMode, CompleteRunRequest, EventFilter, ExplainRunRequest, GetContextRequest,
+    GetPipelineRequest, GetRunRequest, ListEventsRequest, ListPipelinesRequest, ResolveRunRequest,
+    RevealSecretsRequest, RunOutcome, VerifyLogRequest,
 };
 use prost::Message;
 use serde_json::json;
@@ -239,7 +239,7 @@ async fn audit(client: &mut Client, sink: &mut Sink) {
 }
 
 /// Ends the run, and asks for what it no longer gives.
-pub(super) async fn ends(daemon: &Daemon, sinks: &mut Sinks) {
+pub(super) async fn ends(daemon: &Daemon, planted: &Planted, sinks: &mut Sinks) {
     let mut client = daemon.client().await;
     let complete = |outcome: RunOutcome| CompleteRunRequest {
         run: Some(run("canary", "a")),
@@ -249,7 +249,35 @@ pub(super) async fn ends(daemon: &Daemon, sinks: &mut Sinks) {
     assert!(!keep(client.runs.complete_run(complete(RunOutcome::Failed)).await, sinks));
     let context = client.context(&run("canary", "a"), "go").await.map(Response::new);
     assert!(!keep(context, sinks));
+    attempts(&mut client, planted, sinks).await;
     audit(&mut client, &mut sinks.audit).await;
+}
+
+/// Further attempts: one that can't be exact, another request, and a whole one.
+async fn attempts(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
+    let next = |mode: AttemptMode| {
+        let mut next = request(planted, "a");
+        next.run.as_mut().unwrap().attempt = 2;
+        next.mode = mode.into();
+        next
+    };
+    assert!(!keep(client.runs.resolve_run(next(AttemptMode::Exact)).await, sinks));
+    let mut other = next(AttemptMode::Refresh);
+    for (index, secret) in planted.of("misplaced").iter().enumerate() {
+        let payload = other.secret_overrides.get_mut(&format!("override_{index}")).unwrap();
+        payload.data.clone_from(&secret.bytes);
+    }
+    assert!(!keep(client.runs.resolve_run(other).await, sinks));
+    assert!(keep(client.runs.resolve_run(next(AttemptMode::Refresh)).await, sinks));
+    for secret in planted.of("misplaced") {
+        let poll = GetContextRequest {
+            run: Some(run("canary", "a")),
+            step: "go".into(),
+            if_none_match: secret.text(),
+            ..GetContextRequest::default()
+        };
+        assert!(keep(client.context.get_context(poll).await, sinks));
+    }
 }
 
 /// Every command, with what may be asked and with what may not.
