@@ -15,6 +15,7 @@ mod pages;
 mod pipelines;
 mod polls;
 mod record;
+mod request;
 mod resolve;
 #[cfg(test)]
 mod testing;
@@ -35,12 +36,11 @@ use crate::resolve::fetch::Sources;
 use crate::snapshot::{FrozenStep, Snapshot, Warning};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::sealing::Sealer;
-use crate::store::{AttemptMode, EventQuery, Store, StoredRun};
+use crate::store::{Store, StoredRun};
 use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flight::Flights;
-use jiff::Timestamp;
 use open::OpenRuns;
 use polls::Polls;
 
@@ -48,6 +48,10 @@ pub use crate::refusal;
 pub use crate::refusal::{Refusal, Violation, ViolationReason};
 pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
 pub use crate::reveal::RevealedSecret;
+pub use request::{
+    ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
+    RunSelector,
+};
 
 /// Who calls, as the edge found out.
 #[derive(Debug, Clone)]
@@ -56,60 +60,6 @@ pub struct Caller {
     pub principal: Principal,
     /// The caller's W3C trace id; empty: none was sent.
     pub trace_id: String,
-}
-
-/// What names a run in a request, not yet checked.
-#[derive(Clone)]
-pub struct RunSelector {
-    /// The pipeline.
-    pub pipeline: String,
-    /// The run.
-    pub run_id: String,
-    /// The attempt; 0: the newest.
-    pub attempt: u32,
-}
-
-/// `ResolveRun`.
-#[derive(Clone)]
-pub struct ResolveRequest {
-    /// The run; attempt 0 means the first.
-    pub run: RunSelector,
-    /// The environment.
-    pub environment: String,
-    /// The preset; empty: none.
-    pub preset: String,
-    /// The values.
-    pub overrides: Overrides,
-    /// The caller's own date for the run.
-    pub logical_date: Option<Timestamp>,
-    /// How an attempt after the first takes over the values of the one before.
-    pub mode: Option<AttemptMode>,
-    /// Free labels, within their limits.
-    pub labels: BTreeMap<String, String>,
-    /// How long the run may stay open.
-    pub lifetime: Option<Duration>,
-    /// The revision that the caller expects; empty: any.
-    pub expected_revision: String,
-    /// Problems that the edge found already (fields that this daemon can't
-    /// serve, malformed durations).
-    pub problems: Vec<Violation>,
-}
-
-/// `ExplainRun`.
-#[derive(Clone)]
-pub struct ExplainRequest {
-    /// The pipeline.
-    pub pipeline: String,
-    /// The environment.
-    pub environment: String,
-    /// The preset; empty: none.
-    pub preset: String,
-    /// The values.
-    pub overrides: Overrides,
-    /// The date that the run would be for.
-    pub logical_date: Option<Timestamp>,
-    /// Problems that the edge found already.
-    pub problems: Vec<Violation>,
 }
 
 /// A run as it is answered.
@@ -148,19 +98,6 @@ pub struct ContextView<'a> {
     pub fingerprints: bool,
 }
 
-/// `GetContext`.
-#[derive(Clone)]
-pub struct ContextRequest {
-    /// The run.
-    pub run: RunSelector,
-    /// The step.
-    pub step: String,
-    /// Only this instance.
-    pub instance: Option<u32>,
-    /// The etag of an earlier answer; empty: none.
-    pub if_none_match: String,
-}
-
 /// A step's view as the edge encodes it.
 #[derive(Clone)]
 pub struct EncodedContext {
@@ -179,25 +116,6 @@ pub enum ContextAnswer {
         /// Its etag.
         etag: Arc<str>,
     },
-}
-
-/// `RevealSecrets`.
-#[derive(Clone)]
-pub struct RevealRequest {
-    /// The run.
-    pub run: RunSelector,
-    /// The step.
-    pub step: String,
-    /// Only this instance.
-    pub instance: Option<u32>,
-    /// The secrets asked for.
-    pub names: Vec<String>,
-    /// All that the step may see.
-    pub all: bool,
-    /// The caller asks for a sealed answer.
-    pub sealed: bool,
-    /// Problems that the edge found already.
-    pub problems: Vec<Violation>,
 }
 
 /// What a run would use and why.
@@ -278,15 +196,6 @@ pub enum CandidateBinding {
     },
 }
 
-/// A page of something.
-#[derive(Clone, Default)]
-pub struct PageRequest {
-    /// The most entries wanted; 0: the default. Negative sizes are refused.
-    pub size: i32,
-    /// The last answer's token; empty: the first page.
-    pub token: String,
-}
-
 /// A pipeline in a list.
 pub struct PipelineSummary {
     /// Its name.
@@ -337,17 +246,6 @@ pub struct StepView {
     pub matrix: Vec<String>,
     /// Whether it has a `run`.
     pub has_run: bool,
-}
-
-/// `ListEvents`.
-#[derive(Clone, Default)]
-pub struct EventsRequest {
-    /// Which page.
-    pub page: PageRequest,
-    /// Which events; its position and limit are the engine's to fill in.
-    pub query: EventQuery,
-    /// Problems that the edge found already.
-    pub problems: Vec<Violation>,
 }
 
 /// A page of events.

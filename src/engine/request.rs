@@ -1,0 +1,115 @@
+//! What callers ask for, as the edge took it from their messages.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Overrides, Violation};
+use crate::store::{AttemptMode, EventQuery};
+
+/// What names a run in a request, not yet checked.
+#[derive(Clone)]
+pub struct RunSelector {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The run.
+    pub run_id: String,
+    /// The attempt; 0: the newest.
+    pub attempt: u32,
+}
+
+/// `ResolveRun`.
+#[derive(Clone)]
+pub struct ResolveRequest {
+    /// The run; attempt 0 means the first.
+    pub run: RunSelector,
+    /// The environment.
+    pub environment: String,
+    /// The preset; empty: none.
+    pub preset: String,
+    /// The values.
+    pub overrides: Overrides,
+    /// The caller's own date for the run.
+    pub logical_date: Option<Timestamp>,
+    /// How an attempt after the first takes over the values of the one before.
+    pub mode: Option<AttemptMode>,
+    /// Free labels, within their limits.
+    pub labels: BTreeMap<String, String>,
+    /// How long the run may stay open.
+    pub lifetime: Option<Duration>,
+    /// The revision that the caller expects; empty: any.
+    pub expected_revision: String,
+    /// Problems that the edge found already (fields that this daemon can't
+    /// serve, malformed durations).
+    pub problems: Vec<Violation>,
+}
+
+/// `ExplainRun`.
+#[derive(Clone)]
+pub struct ExplainRequest {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The environment.
+    pub environment: String,
+    /// The preset; empty: none.
+    pub preset: String,
+    /// The values.
+    pub overrides: Overrides,
+    /// The date that the run would be for.
+    pub logical_date: Option<Timestamp>,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// `GetContext`.
+#[derive(Clone)]
+pub struct ContextRequest {
+    /// The run.
+    pub run: RunSelector,
+    /// The step.
+    pub step: String,
+    /// Only this instance.
+    pub instance: Option<u32>,
+    /// The etag of an earlier answer; empty: none.
+    pub if_none_match: String,
+}
+
+/// `RevealSecrets`.
+#[derive(Clone)]
+pub struct RevealRequest {
+    /// The run.
+    pub run: RunSelector,
+    /// The step.
+    pub step: String,
+    /// Only this instance.
+    pub instance: Option<u32>,
+    /// The secrets asked for.
+    pub names: Vec<String>,
+    /// All that the step may see.
+    pub all: bool,
+    /// The caller asks for a sealed answer.
+    pub sealed: bool,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// A page of something.
+#[derive(Clone, Default)]
+pub struct PageRequest {
+    /// The most entries wanted; 0: the default. Negative sizes are refused.
+    pub size: i32,
+    /// The last answer's token; empty: the first page.
+    pub token: String,
+}
+
+/// `ListEvents`.
+#[derive(Clone, Default)]
+pub struct EventsRequest {
+    /// Which page.
+    pub page: PageRequest,
+    /// Which events; its position and limit are the engine's to fill in.
+    pub query: EventQuery,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
