@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::name::SourceName;
 use crate::provenance::SourceKind;
-use crate::schema::Schema;
+use crate::schema::{Schema, Type};
 use crate::secret::SecretBytes;
 use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
@@ -131,6 +131,28 @@ pub trait Source: Send + Sync {
     /// Reads once. Timeouts, retries and "equal reads are one" are the
     /// resolver's.
     fn read<'a>(&'a self, read: &'a Read) -> Pending<'a, Result<Answer, SourceError>>;
+
+    /// Asks the server whether a binding could be read, and reads no value: what
+    /// `check --live` is made of. Gives what is wrong, in our own words; nothing
+    /// where it could be read, or where the source can't tell without reading.
+    fn check<'a>(
+        &'a self,
+        _probe: &'a Probe<'a>,
+    ) -> Pending<'a, Result<Vec<String>, SourceError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+/// A binding that a source is asked about and that isn't read.
+pub struct Probe<'a> {
+    /// The rendered binding; its binds' names count and their values don't.
+    pub ask: &'a Ask,
+    /// What would be read.
+    pub read: &'a Read,
+    /// The parameter's schema.
+    pub schema: &'a Schema,
+    /// The types of the binds, by name, as far as they are known.
+    pub binds: BTreeMap<String, Type>,
 }
 
 /// A field of a binding.
