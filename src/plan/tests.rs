@@ -1,5 +1,6 @@
 //! Plans, as they come from files.
 
+mod kept;
 mod layers;
 mod revision;
 mod secrecy;

@@ -1,6 +1,7 @@
 //! Attempts of a run, and what a request says beside its values.
 
 use super::*;
+use crate::engine::testing::ALL;
 use crate::engine::{ResolveRequest, SecretOverride};
 use crate::secret::SecretBytes;
 use crate::store::AttemptMode;
@@ -217,4 +218,22 @@ async fn another_principals_run_is_repeated_by_who_may_join_it() {
     end(&bench).await;
     let answer = bench.resolve(4, attempt(2, &[])).await;
     assert_eq!(differing(answer).1, ["secret_overrides.token"]);
+}
+
+#[tokio::test]
+async fn a_lifetime_that_is_over_is_an_end_swept_or_not() {
+    let short = crate::engine::testing::PIPELINE.replace("name: p", "name: p\nlifetime: 1s");
+    let files = [("pipelines/p.yaml", short.as_str()), ("policies/own.cedar", ALL)];
+    let bench = Bench::over(&files, good());
+    let made = bench.resolve(1, attempt(1, &[])).await.unwrap();
+    let expires = made.view.run.frozen.expires;
+    while bench.store.now() < expires {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(bench.resolve(1, attempt(2, &[])).await.unwrap().created);
+    let first = bench.store.run(&made.view.run.frozen.key).unwrap().unwrap();
+    assert_eq!(first.end.unwrap().0, RunEnd::Expired);
+    assert!(first.frozen.sealed.is_empty());
+    let out_of_order = bench.resolve(1, attempt(4, &[])).await;
+    assert!(matches!(out_of_order, Err(Refusal::AttemptOutOfOrder { newest: 2, .. })));
 }
