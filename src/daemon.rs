@@ -1,12 +1,16 @@
 //! The daemon's life: configuration → keys → store → sockets → serve → drain.
 
 mod dev;
+mod manager;
+mod reload;
+mod watch;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::signal::unix::Signal;
 
 use crate::audit::{Action, EventDraft, Outcome, Principal};
 use crate::definition::ServerSettings;
@@ -24,6 +28,8 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::yaml::diagnostic;
 use dev::DevFolder;
+use manager::ServiceManager;
+use reload::Reloader;
 
 /// How to serve.
 pub struct ServeOptions {
@@ -90,14 +96,23 @@ pub enum DaemonError {
     },
 }
 
-/// Serves until `shutdown`, and then what was begun.
+/// What the daemon is told while it serves.
+pub struct Signals<F> {
+    /// Resolves when it is to stop.
+    pub shutdown: F,
+    /// Comes when it is to take its bundle in anew.
+    pub hangup: Signal,
+}
+
+/// Serves until told to stop, and then what was begun.
 ///
 /// # Errors
 /// [`DaemonError`].
 pub async fn serve(
     options: ServeOptions,
-    shutdown: impl Future<Output = ()>,
+    signals: Signals<impl Future<Output = ()>>,
 ) -> Result<(), DaemonError> {
+    let options = Arc::new(options);
     let compiled = compile(&options)?;
     // Kept to the end: dropping it removes the temporary store and keys.
     let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
@@ -117,7 +132,9 @@ pub async fn serve(
     let bundle = compiled.plans.bundle.clone();
     let pipelines = compiled.plans.pipelines.len();
     let fingerprints = Fingerprints::new(&fingerprints);
-    let in_force = in_force(compiled, &settings, &options)?;
+    let written = compiled.bundle.settings.clone();
+    let in_force = in_force(compiled, &settings, &options, None)?;
+    let sources = in_force.sources.clone();
     let engine = Arc::new(Engine::new(in_force, store.clone(), Sealer::new(sealing), fingerprints));
     store.record(vec![lifecycle(Action::Start, &bundle)]).await?;
     if let Some(dev) = &options.dev {
@@ -126,10 +143,30 @@ pub async fn serve(
             "serving for trying out (--dev): this uid may do all, and the store and its keys are removed at the end"
         );
     }
-    let expiry = tokio::spawn(engine.clone().expire_overdue());
+    let (health, is_current) = tokio::sync::watch::channel(true);
+    let reloader = Reloader {
+        options: options.clone(),
+        engine: engine.clone(),
+        store: store.clone(),
+        settings: written,
+        sources,
+        bundle: bundle.clone(),
+        health,
+        manager: ServiceManager,
+    };
+    let background = [
+        tokio::spawn(engine.clone().expire_overdue()),
+        tokio::spawn(reloader.run(signals.hangup)),
+        tokio::spawn(ServiceManager.watchdog()),
+    ];
     tracing::info!(listen = shown.join(", "), bundle, pipelines, "serving");
-    let served = server::serve(engine, listeners, DRAIN_LIMIT, shutdown).await;
-    expiry.abort();
+    ServiceManager.ready(&format!("serving the bundle {bundle:.12}"));
+    let shutdown = async {
+        signals.shutdown.await;
+        ServiceManager.stopping();
+    };
+    let served = server::serve(engine, listeners, is_current, DRAIN_LIMIT, shutdown).await;
+    background.iter().for_each(tokio::task::JoinHandle::abort);
     let stopped = store.record(vec![lifecycle(Action::Stop, &bundle)]).await;
     let closed = store.close().await;
     tracing::info!("stopped");
@@ -159,18 +196,28 @@ fn compile(options: &ServeOptions) -> Result<Compiled, DaemonError> {
     }
 }
 
-/// What is in force, with its sources ready.
+/// What is in force, with its sources ready. One whose settings are those of
+/// `known` is taken from there, with its connections and logins.
 fn in_force(
     compiled: Compiled,
     settings: &ServerSettings,
     options: &ServeOptions,
+    known: Option<(&ServerSettings, &Sources)>,
 ) -> Result<InForce, DaemonError> {
     let mut sources = Sources::new();
     for (name, entry) in &settings.sources {
-        let source = entry
-            .settings
-            .connect(&options.environment)
-            .map_err(|error| DaemonError::Source { source_name: name.clone(), error })?;
+        let unchanged = known.and_then(|(before, sources)| {
+            let before = before.sources.get(name)?;
+            (before.kind == entry.kind && before.written == entry.written)
+                .then(|| sources.get(name).cloned())?
+        });
+        let source = match unchanged {
+            Some(source) => source,
+            None => entry
+                .settings
+                .connect(&options.environment)
+                .map_err(|error| DaemonError::Source { source_name: name.clone(), error })?,
+        };
         sources.insert(name.clone(), source);
     }
     let policies = match &options.dev {

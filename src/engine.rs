@@ -323,4 +323,9 @@ impl Engine {
     fn in_force(&self) -> Arc<InForce> {
         self.in_force.load_full()
     }
+
+    /// Puts another bundle in force. What has begun ends with what it began with.
+    pub fn put_in_force(&self, next: InForce) {
+        self.in_force.store(Arc::new(next));
+    }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{StreamExt as _, select_all};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
@@ -37,6 +37,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long to wait after a connection could not be accepted: with no file
 /// descriptor left, the next try fails the same.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The health service that tells whether the bundle on disk is the one in force;
+/// the others tell whether requests are answered.
+pub const BUNDLE: &str = "paramd.bundle";
 
 /// The most requests at a time on one connection.
 const MAX_STREAMS: u32 = 256;
@@ -69,22 +73,25 @@ pub enum ServeError {
 
 /// Serves until `shutdown`, and then what was begun for at most `drain`
 /// ([`DRAIN_LIMIT`] as shipped); new requests are answered `NOT_SERVING`
-/// meanwhile. The sockets' files are gone at the end.
+/// meanwhile. The sockets' files are gone at the end. `bundle` says whether what is
+/// on disk is in force.
 ///
 /// # Errors
 /// Nothing was served, or the transport gave up.
 pub async fn serve(
     engine: Arc<Engine>,
     listeners: Vec<BoundListener>,
+    bundle: watch::Receiver<bool>,
     drain: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    serve_routes(services::routes(engine), listeners, drain, shutdown).await
+    serve_routes(services::routes(engine), listeners, bundle, drain, shutdown).await
 }
 
 async fn serve_routes(
     routes: Routes,
     listeners: Vec<BoundListener>,
+    bundle: watch::Receiver<bool>,
     drain: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -120,6 +127,7 @@ async fn serve_routes(
     let result = tokio::select! {
         served = served => served.map_err(|_| ServeError::Transport),
         () = stopped => Ok(()),
+        () = report_bundle(&health, bundle) => Ok(()),
     };
     drop(files);
     result
@@ -140,6 +148,22 @@ fn limited() -> Server {
 async fn report(health: &HealthReporter, status: ServingStatus) {
     for name in services::NAMES {
         health.set_service_status(name, status).await;
+    }
+}
+
+/// Says for ever whether the bundle on disk is the one in force.
+async fn report_bundle(health: &HealthReporter, mut bundle: watch::Receiver<bool>) {
+    loop {
+        let status = if *bundle.borrow_and_update() {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        health.set_service_status(BUNDLE, status).await;
+        if bundle.changed().await.is_err() {
+            // Nobody looks at the files any more: it stays as it is.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

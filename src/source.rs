@@ -135,10 +135,7 @@ pub trait Source: Send + Sync {
     /// Asks the server whether a binding could be read, and reads no value: what
     /// `check --live` is made of. Gives what is wrong, in our own words; nothing
     /// where it could be read, or where the source can't tell without reading.
-    fn check<'a>(
-        &'a self,
-        _probe: &'a Probe<'a>,
-    ) -> Pending<'a, Result<Vec<String>, SourceError>> {
+    fn check<'a>(&'a self, _probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }

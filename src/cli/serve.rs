@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -14,7 +14,7 @@ use super::App;
 use super::client::Endpoint;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::daemon::{self, DaemonError, DevOptions, ServeOptions};
+use crate::daemon::{self, DaemonError, DevOptions, ServeOptions, Signals};
 use crate::definition::settings::Listen;
 use crate::secret::SecretBytes;
 use crate::source;
@@ -71,8 +71,10 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
         config: args.config,
         environment: variables(app),
     };
-    let shutdown = stop_signal()?;
-    match daemon::serve(options, shutdown).await {
+    // First of all: a hangup that nobody waits for would end the process.
+    let hangup = listen_for(SignalKind::hangup())?;
+    let signals = Signals { shutdown: stop_signal()?, hangup };
+    match daemon::serve(options, signals).await {
         Ok(()) => Ok(Exit::Success),
         Err(error) => Err(told(error)),
     }
@@ -142,15 +144,16 @@ fn start_log(app: &App, format: LogFormat) -> Result<(), CliError> {
 
 /// Resolves when the daemon is told to stop.
 fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
-    let listen = |kind| {
-        signal(kind).map_err(|_| CliError::new(Exit::Failed, "signals can't be listened for"))
-    };
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     })
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(|_| CliError::new(Exit::Failed, "signals can't be listened for"))
 }

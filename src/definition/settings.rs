@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::name::{EnvironmentName, SourceName};
 use crate::provenance::SourceKind;
 use crate::source::Settings;
+use crate::value::Value;
 use crate::yaml::Place;
 
 mod reader;
@@ -41,7 +42,7 @@ pub enum Listen {
 }
 
 /// Where the keys are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFiles {
     /// Seals values in the store.
     pub sealing: PathBuf,
@@ -60,6 +61,8 @@ pub struct SourceEntry {
     pub kind: SourceKind,
     /// What its kind made of its section.
     pub settings: Arc<dyn Settings>,
+    /// Its section as it is written: one that reads the same is the same source.
+    pub written: Value,
     /// Who may ask it for what.
     pub grants: Vec<Grant>,
     /// Where it is written.

@@ -73,9 +73,12 @@ impl Engine {
                 Ok(Standing::Frozen(run)) => {
                     return self.replay(caller, &asked, overrides, run, turn).await;
                 }
-                Ok(Standing::First) => self.first_call(&asked, overrides.clone(), &mut turn),
-                Ok(Standing::After(before)) => {
-                    self.next_attempt(caller, &asked, overrides.clone(), before, &mut turn)
+                Ok(Standing::First(in_force)) => {
+                    self.first_call(in_force, &asked, overrides.clone(), &mut turn)
+                }
+                Ok(Standing::After(before, in_force)) => {
+                    let overrides = overrides.clone();
+                    self.next_attempt(in_force, caller, &asked, overrides, before, &mut turn)
                 }
                 Err(refusal) => Err(refusal),
             };

@@ -41,6 +41,11 @@ impl PipelineService for Arc<Slow> {
     }
 }
 
+/// The bundle on disk is in force, and stays so.
+fn current() -> watch::Receiver<bool> {
+    watch::channel(true).1
+}
+
 /// An edge on a socket of its own, over [`Slow`].
 struct Served {
     _home: tempfile::TempDir,
@@ -59,7 +64,7 @@ async fn start(drain: Duration) -> Served {
     let (sender, asked) = mpsc::channel(8);
     let slow = Arc::new(Slow { asked: sender, go: tokio::sync::Semaphore::new(0) });
     let routes = Routes::new(PipelineServiceServer::new(Arc::clone(&slow)));
-    let ended = tokio::spawn(serve_routes(routes, vec![listener], drain, async {
+    let ended = tokio::spawn(serve_routes(routes, vec![listener], current(), drain, async {
         let _ = stopped.await;
     }));
     Served { _home: home, path, stop: Some(stop), ended, slow, asked }
@@ -212,6 +217,7 @@ async fn no_limit_of_http2_is_left_open() {
 #[tokio::test]
 async fn without_an_address_nothing_is_served() {
     let routes = Routes::default();
-    let result = serve_routes(routes, Vec::new(), DRAIN_LIMIT, std::future::ready(())).await;
+    let result =
+        serve_routes(routes, Vec::new(), current(), DRAIN_LIMIT, std::future::ready(())).await;
     assert!(matches!(result, Err(ServeError::NoListener)));
 }

@@ -21,6 +21,7 @@ mod cases;
 mod cli;
 mod contract;
 mod example;
+mod living;
 mod pages;
 mod python;
 mod readme;

@@ -250,6 +250,7 @@ fn read_source(
         name: name?.value,
         kind: kind.kind(),
         settings: settings?,
+        written: section.value(),
         grants: grants?,
         place: entry.key.place.clone(),
     })

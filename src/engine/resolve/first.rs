@@ -59,11 +59,11 @@ impl Engine {
     /// Checks everything about a first call that needs no source.
     pub(super) fn first_call(
         &self,
+        in_force: Arc<InForce>,
         asked: &Asked,
         overrides: Overrides,
         event: &mut EventDraft,
     ) -> Result<FirstCall, Refusal> {
-        let in_force = self.in_force();
         let plan = planned(&in_force, asked.named.pipeline.as_str(), asked.environment.as_str())?;
         if asked.problems.is_empty() {
             expect_revision(asked, &plan.revision)?;

@@ -8,7 +8,7 @@ use super::first::{FirstCall, lifetime, run_scope};
 use super::{Asked, expect_revision};
 use crate::audit::EventDraft;
 use crate::engine::open::LoadedRun;
-use crate::engine::{Caller, Engine, Refusal};
+use crate::engine::{Caller, Engine, InForce, Refusal};
 use crate::name::RunKey;
 use crate::plan::{KeptPlan, KeptWith};
 use crate::resolve::exact::{self, Before};
@@ -31,6 +31,7 @@ impl Engine {
     /// source.
     pub(super) fn next_attempt(
         &self,
+        in_force: Arc<InForce>,
         caller: &Caller,
         asked: &Asked,
         overrides: Overrides,
@@ -39,19 +40,19 @@ impl Engine {
     ) -> Result<FirstCall, Refusal> {
         if asked.mode != Some(AttemptMode::Exact) {
             self.compare(caller, asked, overrides.clone(), &before, event)?;
-            return self.first_call(asked, overrides, event);
+            return self.first_call(in_force, asked, overrides, event);
         }
         let read = self.compare(caller, asked, overrides, &before, event)?;
-        self.exact_attempt(asked, read, before)
+        self.exact_attempt(in_force, asked, read, before)
     }
 
     fn exact_attempt(
         &self,
+        in_force: Arc<InForce>,
         asked: &Asked,
         read: ReadOverrides,
         before: Arc<LoadedRun>,
     ) -> Result<FirstCall, Refusal> {
-        let in_force = self.in_force();
         let frozen = &before.run.frozen;
         expect_revision(asked, &frozen.revision)?;
         let restored = before.plan.clone().and_then(|kept| {

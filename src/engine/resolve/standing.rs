@@ -8,7 +8,7 @@ use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
 use crate::engine::access::{NamedRun, name_run, on_record};
 use crate::engine::open::LoadedRun;
-use crate::engine::{Caller, Engine, Refusal};
+use crate::engine::{Caller, Engine, InForce, Refusal};
 use crate::name::RunKey;
 use crate::resolve::request::{Compared, FrozenRequest};
 use crate::resolve::submission::{Overrides, ReadOverrides, read_overrides};
@@ -18,10 +18,11 @@ use crate::store::RunEnd;
 pub(super) enum Standing {
     /// The run itself.
     Frozen(Arc<LoadedRun>),
-    /// Nothing: it is the first attempt.
-    First,
-    /// The attempt before, which has ended.
-    After(Arc<LoadedRun>),
+    /// Nothing: it is the first attempt, and was permitted by what is in force
+    /// here, which it is resolved with.
+    First(Arc<InForce>),
+    /// The attempt before, which has ended; permitted as [`Self::First`].
+    After(Arc<LoadedRun>, Arc<InForce>),
 }
 
 impl Engine {
@@ -39,32 +40,19 @@ impl Engine {
             self.may_join(caller, run, event)?;
             return Ok(Standing::Frozen(run.clone()));
         }
-        self.may_resolve(caller, asked, event)?;
+        let in_force = self.in_force();
+        may_resolve(&in_force, caller, asked, event)?;
         match found? {
             Some(run) => {
                 name_run(event, &run, None);
                 Ok(Standing::Frozen(run))
             }
-            None if asked.key.attempt == 1 => Ok(Standing::First),
-            None => self.before(caller, asked, event).await.map(Standing::After),
+            None if asked.key.attempt == 1 => Ok(Standing::First(in_force)),
+            None => {
+                let before = self.before(caller, asked, event).await?;
+                Ok(Standing::After(before, in_force))
+            }
         }
-    }
-
-    fn may_resolve(
-        &self,
-        caller: &Caller,
-        asked: &Asked,
-        event: &mut EventDraft,
-    ) -> Result<(), Refusal> {
-        let in_force = self.in_force();
-        if in_force.name_pipeline(&asked.key.pipeline, event).is_some() {
-            in_force.name_environment(&asked.environment, event);
-        }
-        let environment = Some(&asked.environment);
-        let preset = asked.named_preset.as_ref();
-        let decided =
-            in_force.decide(caller, Action::Resolve, resource(&asked.key), environment, preset);
-        on_record(decided, event)
     }
 
     /// Decides whether another principal's run may be answered, before anything is
@@ -169,4 +157,20 @@ impl Engine {
 
 fn resource(key: &RunKey) -> Resource<'_> {
     Resource::Run { pipeline: &key.pipeline, run_id: key.run_id.as_str() }
+}
+
+fn may_resolve(
+    in_force: &InForce,
+    caller: &Caller,
+    asked: &Asked,
+    event: &mut EventDraft,
+) -> Result<(), Refusal> {
+    if in_force.name_pipeline(&asked.key.pipeline, event).is_some() {
+        in_force.name_environment(&asked.environment, event);
+    }
+    let environment = Some(&asked.environment);
+    let preset = asked.named_preset.as_ref();
+    let decided =
+        in_force.decide(caller, Action::Resolve, resource(&asked.key), environment, preset);
+    on_record(decided, event)
 }

@@ -1,0 +1,202 @@
+//! Taking a bundle in anew while serving: whole or not at all, and the last good
+//! one stays in force.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+
+use super::manager::ServiceManager;
+use super::watch::Watch;
+use super::{ServeOptions, in_force, lifecycle};
+use crate::audit::{Action, Outcome};
+use crate::definition::ServerSettings;
+use crate::engine::Engine;
+use crate::load::{Loaded, load};
+use crate::resolve::fetch::Sources;
+use crate::store::Store;
+use crate::yaml::diagnostic;
+
+/// How long apart two readings are that have to be alike before they count.
+const SETTLED: Duration = Duration::from_millis(150);
+/// The most readings until the files are said to be in motion.
+const MAX_READINGS: u32 = 20;
+
+/// Why the files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Somebody sent SIGHUP.
+    BySignal,
+    /// Files have changed.
+    ByFiles,
+}
+
+/// What is on disk, as it was told last.
+#[derive(PartialEq)]
+struct Told {
+    bundle: String,
+    problems: Vec<String>,
+}
+
+/// Puts what is on disk in force.
+pub(super) struct Reloader {
+    /// How the daemon was started.
+    pub(super) options: Arc<ServeOptions>,
+    /// What serves.
+    pub(super) engine: Arc<Engine>,
+    /// Where it is recorded.
+    pub(super) store: Arc<dyn Store>,
+    /// The settings in force, as they are written.
+    pub(super) settings: ServerSettings,
+    /// Their sources.
+    pub(super) sources: Sources,
+    /// The bundle in force.
+    pub(super) bundle: String,
+    /// Whether what is on disk is in force.
+    pub(super) health: watch::Sender<bool>,
+    /// Tells the service manager.
+    pub(super) manager: ServiceManager,
+}
+
+impl Reloader {
+    /// Looks at the files at every SIGHUP and whenever they change.
+    pub(super) async fn run(mut self, mut hangup: Signal) {
+        let mut watch = Watch::new(&self.options.config).await;
+        let mut refused = None;
+        loop {
+            let asked = tokio::select! {
+                Some(()) = hangup.recv() => Asked::BySignal,
+                () = watch.changed() => Asked::ByFiles,
+            };
+            if asked == Asked::BySignal {
+                self.manager.reloading();
+            }
+            refused = self.take_in(asked, refused).await;
+            let status = match &refused {
+                None => format!("serving the bundle {:.12}", self.bundle),
+                Some(_) => format!("what is on disk is refused; serving {:.12}", self.bundle),
+            };
+            self.manager.ready(&status);
+        }
+    }
+
+    /// Puts what is on disk in force, or tells why it can't be; the latter once.
+    async fn take_in(&mut self, asked: Asked, refused: Option<Told>) -> Option<Told> {
+        let config = self.options.config.clone();
+        let Ok(reading) = tokio::task::spawn_blocking(move || Reading::settled(&config)).await
+        else {
+            return refused;
+        };
+        let bundle = reading.bundle().to_owned();
+        if asked == Asked::ByFiles && refused.is_none() && bundle == self.bundle {
+            return None;
+        }
+        let told = Told { bundle: bundle.clone(), problems: reading.lines.clone() };
+        match self.put_in_force(reading).await {
+            Ok(()) => {
+                tracing::info!(bundle, "a bundle was taken in");
+                self.health.send_replace(true);
+                None
+            }
+            Err(problems) => {
+                if asked == Asked::ByFiles && refused.as_ref() == Some(&told) {
+                    return refused;
+                }
+                problems.iter().for_each(|line| tracing::error!("{line}"));
+                tracing::error!(
+                    problems = problems.len(),
+                    in_force = self.bundle,
+                    "what is on disk is refused; the last good bundle stays in force"
+                );
+                self.health.send_replace(false);
+                let mut event = lifecycle(Action::Reload, &bundle);
+                event.outcome = Outcome::Failed;
+                if let Err(error) = self.store.record(vec![event]).await {
+                    tracing::error!(%error, "that a bundle was refused can't be recorded");
+                }
+                Some(told)
+            }
+        }
+    }
+
+    /// All or nothing; what is wrong otherwise.
+    async fn put_in_force(&mut self, reading: Reading) -> Result<(), Vec<String>> {
+        let Reading { loaded, lines, settled } = reading;
+        let failed = loaded.problems.has_errors();
+        let compiled = match loaded.compiled {
+            Some(compiled) if settled && !failed => compiled,
+            _ if settled => return Err(lines),
+            _ => return Err(vec!["the files change all the time; nothing was taken".to_owned()]),
+        };
+        let settings = compiled.bundle.settings.clone();
+        let fixed = fixed(&self.settings, &settings, &self.options);
+        if !fixed.is_empty() {
+            let told = |key| format!("paramd.yaml: `{key}` has changed, which takes a restart");
+            return Err(fixed.into_iter().map(told).collect());
+        }
+        lines.iter().for_each(|line| tracing::warn!("{line}"));
+        let bundle = compiled.plans.bundle.clone();
+        let known = Some((&self.settings, &self.sources));
+        let next = in_force(compiled, &settings, &self.options, known)
+            .map_err(|error| vec![error.to_string()])?;
+        let recorded = self.store.record(vec![lifecycle(Action::Reload, &bundle)]).await;
+        // What can't be recorded isn't done.
+        recorded.map_err(|error| vec![format!("it can't be recorded: {error}")])?;
+        self.sources = next.sources.clone();
+        self.settings = settings;
+        self.bundle = bundle;
+        self.engine.put_in_force(next);
+        Ok(())
+    }
+}
+
+/// The keys of `paramd.yaml` that differ and are read at the start alone.
+fn fixed(old: &ServerSettings, new: &ServerSettings, options: &ServeOptions) -> Vec<&'static str> {
+    // What the command line replaces counts for nothing.
+    let dev = options.dev.is_some();
+    let differs = [
+        ("listen", options.listen.is_empty() && old.listen != new.listen),
+        ("store", !dev && old.store != new.store),
+        ("keys", !dev && old.keys != new.keys),
+    ];
+    differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+/// What was on disk.
+struct Reading {
+    loaded: Loaded,
+    lines: Vec<String>,
+    /// Two readings in a row were alike.
+    settled: bool,
+}
+
+impl Reading {
+    fn of(directory: &Path) -> Self {
+        let loaded = load(directory);
+        let lines = diagnostic::lines(&loaded.problems, &loaded.files);
+        Self { loaded, lines, settled: false }
+    }
+
+    /// Reads until two readings in a row are alike: a file that is half written,
+    /// or a directory of which one half is old, is not what somebody meant.
+    fn settled(directory: &Path) -> Self {
+        let mut reading = Self::of(directory);
+        for _ in 0..MAX_READINGS {
+            std::thread::sleep(SETTLED);
+            let mut again = Self::of(directory);
+            again.settled = again.bundle() == reading.bundle() && again.lines == reading.lines;
+            reading = again;
+            if reading.settled {
+                break;
+            }
+        }
+        reading
+    }
+
+    /// The SHA-256 of what was read; empty where nothing could be.
+    fn bundle(&self) -> &str {
+        self.loaded.compiled.as_ref().map_or("", |compiled| &compiled.bundle.sha256)
+    }
+}

@@ -1,0 +1,147 @@
+//! Tells when the files of a configuration directory change: by the kernel's
+//! word, and by looking every few seconds where that is silent.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How often to look where the kernel says nothing: some network file systems
+/// never do.
+const POLL: Duration = Duration::from_secs(5);
+/// How long it has to be quiet before the files are looked at.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long to wait for that at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+/// The folders of a bundle.
+const FOLDERS: [&str; 3] = ["environments", "pipelines", "policies"];
+
+/// What tells one state of the files from another, without reading them.
+type Stamp = Vec<(PathBuf, [i64; 4], [u64; 3])>;
+
+/// Watches a configuration directory.
+pub(super) struct Watch {
+    directory: PathBuf,
+    seen: Stamp,
+    /// The folders that are watched, with what tells each from another.
+    watched: Vec<(PathBuf, u64, u64)>,
+    watcher: Option<RecommendedWatcher>,
+    wake: mpsc::Sender<()>,
+    woken: mpsc::Receiver<()>,
+}
+
+impl Watch {
+    /// Begins to watch. What changes from now on is told.
+    pub(super) async fn new(directory: &Path) -> Self {
+        // One is enough: it says that there is something to look at.
+        let (wake, woken) = mpsc::channel(1);
+        let mut watch = Self {
+            directory: directory.to_owned(),
+            seen: Stamp::new(),
+            watched: Vec::new(),
+            watcher: None,
+            wake,
+            woken,
+        };
+        watch.arm();
+        watch.seen = watch.stamp().await;
+        watch
+    }
+
+    /// Resolves once files have changed and it is quiet again.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            if timeout(POLL, self.woken.recv()).await.is_ok() {
+                self.quiet().await;
+            }
+            self.arm();
+            let now = self.stamp().await;
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+        }
+    }
+
+    /// Waits until nothing has changed for a moment.
+    async fn quiet(&mut self) {
+        let quiet = async { while timeout(QUIET, self.woken.recv()).await.is_ok() {} };
+        // Over the limit it is looked at all the same.
+        let _ = timeout(LONGEST_WAIT, quiet).await;
+    }
+
+    /// Watches the folders that are there now: any of them may have been
+    /// replaced by another one of its name.
+    fn arm(&mut self) {
+        let wanted = self.folders();
+        if wanted == self.watched && self.watcher.is_some() {
+            return;
+        }
+        let wake = self.wake.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !is_reading(event.kind)) {
+                // Full: somebody is woken already.
+                let _ = wake.try_send(());
+            }
+        });
+        let Ok(mut watcher) = watcher else {
+            if self.watched.is_empty() {
+                tracing::warn!("files can't be watched; they are looked at every few seconds");
+            }
+            self.watched = wanted;
+            return;
+        };
+        for (folder, ..) in &wanted {
+            if watcher.watch(folder, RecursiveMode::NonRecursive).is_err() {
+                tracing::debug!(folder = %folder.display(), "a folder can't be watched");
+            }
+        }
+        self.watched = wanted;
+        self.watcher = Some(watcher);
+    }
+
+    fn folders(&self) -> Vec<(PathBuf, u64, u64)> {
+        let mut folders = vec![self.directory.clone()];
+        // The directory itself may be replaced, or a link to it.
+        folders.extend(self.directory.parent().filter(|path| path.is_dir()).map(Path::to_owned));
+        folders.extend(FOLDERS.map(|folder| self.directory.join(folder)));
+        let known = |path: PathBuf| {
+            let found = path.metadata().ok()?;
+            found.is_dir().then(|| (path, found.dev(), found.ino()))
+        };
+        folders.into_iter().filter_map(known).collect()
+    }
+
+    async fn stamp(&self) -> Stamp {
+        let directory = self.directory.clone();
+        tokio::task::spawn_blocking(move || stamp(&directory)).await.unwrap_or_default()
+    }
+}
+
+/// Our own looking at the files is no news.
+fn is_reading(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+        EventKind::Access(_) => true,
+        _ => false,
+    }
+}
+
+fn stamp(directory: &Path) -> Stamp {
+    let mut paths = ["paramd.yaml", "global.yaml"].map(|file| directory.join(file)).to_vec();
+    for folder in FOLDERS {
+        let entries = std::fs::read_dir(directory.join(folder)).into_iter().flatten().flatten();
+        paths.extend(entries.map(|entry| entry.path()));
+    }
+    paths.sort();
+    let one = |path: PathBuf| {
+        let found = path.metadata().ok()?;
+        let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
+        Some((path, times, [found.dev(), found.ino(), found.len()]))
+    };
+    paths.into_iter().filter_map(one).collect()
+}
