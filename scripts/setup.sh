@@ -1,5 +1,5 @@
 # Sourced by scripts/test and scripts/demo: what a fresh machine lacks.
-# Everything but a C compiler goes below target/.
+# Everything but a C compiler and PostgreSQL goes below target/.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="$root/target/test-tools"
@@ -32,6 +32,22 @@ need_compiler() {
     say "installing build-essential: some crates build C code"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq build-essential
+}
+
+# need_postgres: the server that the tests ask; Debian keeps it out of PATH.
+need_postgres() {
+    local program
+    for program in /usr/lib/postgresql/*/bin/initdb "$(command -v initdb || true)"; do
+        if [ -x "$program" ]; then
+            return
+        fi
+    done
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die "PostgreSQL is missing: install its server, on Debian with: apt-get install postgresql"
+    fi
+    say "installing postgresql: the tests start servers of their own"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql
 }
 
 # need_components: rustfmt and clippy, where rustup can add them.

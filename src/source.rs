@@ -283,6 +283,8 @@ pub enum Raw {
         columns: Vec<String>,
         /// The rows.
         rows: Vec<Vec<Value>>,
+        /// Whether the database has all our types, so that a cell's is what it is.
+        typed: bool,
     },
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum LogFormat {
 
 /// Crates that log what a source answered, or a path with its query: off,
 /// whatever PARAMD_LOG asks for.
-const SILENCED: [&str; 2] = ["vaultrs", "rustify"];
+const SILENCED: [&str; 5] = ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres"];
 
 pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
     if app.global.endpoint.is_some() {

@@ -1,23 +1,25 @@
-//! Queries to a SQL database: fixed text, values bound and never pasted in.
+//! Queries to a SQL database: fixed text, values bound and never pasted in. One
+//! file or folder a database; `settings.rs` chooses by the scheme of `url`.
 
+mod postgres;
 mod query;
 mod rows;
+mod settings;
 mod sqlite;
+mod url;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{
-    Address, AddressError, Ask, BindingProblem, Cause, ConnectError, Environment, Field, Kind,
-    Located, PickError, Raw, Read, Role, Settings, Source, SourceBinding, TemplateText, typed,
+    Address, AddressError, Ask, BindingProblem, Cause, Field, Kind, Located, PickError, Raw, Read,
+    Role, Settings, SourceBinding, TemplateText, typed,
 };
 use crate::provenance::SourceKind;
 use crate::schema::{Schema, Type};
-use crate::value::{MAX_ITEMS, Value};
+use crate::value::Value;
 use crate::yaml::diagnostic::Problems;
-use crate::yaml::fields::{Fields, duration, integer, text};
-use crate::yaml::{Node, Origin, Place, Spanned};
+use crate::yaml::{Node, Origin, Place};
 
 const QUERY: &str = "query";
 const SHAPE: &str = "shape";
@@ -75,11 +77,11 @@ impl Kind for Sql {
     }
 
     fn pick(&self, raw: &Raw, ask: &Ask, schema: &Schema) -> Result<Value, PickError> {
-        let Raw::Rows { columns, rows } = raw else {
+        let Raw::Rows { columns, rows, typed } = raw else {
             return Err(PickError::Failed(Cause::BadAnswer));
         };
         let shape = rows::Shape::of(ask.texts.get(SHAPE).map(String::as_str));
-        typed::typed(rows::pick(shape, columns, rows, schema.declared())?, schema)
+        typed::typed(rows::pick(shape, columns, rows, declared(*typed, schema))?, schema)
     }
 
     fn read_settings(
@@ -88,27 +90,16 @@ impl Kind for Sql {
         base: &Path,
         problems: &mut Problems,
     ) -> Option<Arc<dyn Settings>> {
-        let before = problems.list.len();
-        let mut fields = Fields::of(node, "a `sql` source", problems)?;
-        let url = fields.required("url");
-        let timeout = fields.optional("timeout");
-        let max_rows = fields.optional("max_rows");
-        fields.finish(problems);
-        let timeout = timeout.and_then(|node| duration(node, "timeout", problems));
-        let max_rows = max_rows.and_then(|node| integer(node, "max_rows", problems));
-        let file = url
-            .and_then(|node| text(node, "url", problems))
-            .and_then(|url| sqlite_path(&url, problems));
-        let limits = sqlite::Limits {
-            time: timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value),
-            rows: max_rows.map_or(Some(MAX_ITEMS), |rows| row_limit(&rows, problems))?,
-        };
-        (problems.list.len() == before).then_some(())?;
-        Some(Arc::new(Database { sqlite: sqlite::Sqlite::new(base.join(file?), limits) }))
+        settings::read(node, base, problems)
     }
 }
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The columns' cells are of the types that the database has; where those are
+/// fewer than ours, as they are declared.
+fn declared(typed: bool, schema: &Schema) -> &Type {
+    if typed { &Type::Unknown } else { schema.declared() }
+}
+
 const SHAPES: &str = "`value` is one cell, `column` an array of the one column's cells, `row` an \
      object by the columns' names, `rows` an array of such objects";
 
@@ -176,55 +167,6 @@ fn misfit(shape: rows::Shape, schema: &Schema) -> Option<&'static str> {
         (rows::Shape::Column, _) => Some("the shape `column` is for an array"),
         (rows::Shape::Rows, _) => Some("the shape `rows` is for an array of objects"),
         (rows::Shape::Row, _) => Some("the shape `row` is for an object"),
-    }
-}
-
-fn row_limit(rows: &Spanned<i64>, problems: &mut Problems) -> Option<usize> {
-    let limit = usize::try_from(rows.value).ok().filter(|limit| (1..=MAX_ITEMS).contains(limit));
-    if limit.is_none() {
-        problems.error("out_of_range", &rows.place, "`max_rows` must be from 1 to 10000");
-    }
-    limit
-}
-
-fn sqlite_path(url: &Spanned<String>, problems: &mut Problems) -> Option<String> {
-    let (problem, help) = match url.value.split_once(':') {
-        Some(("sqlite", path)) => match wrong_path(path) {
-            None => return Some(path.to_owned()),
-            Some(problem) => (problem, "such as `sqlite:warehouse.db`, relative to `paramd.yaml`"),
-        },
-        Some(("postgres" | "postgresql" | "mysql" | "mariadb", _)) => {
-            ("this release asks SQLite only; PostgreSQL and MySQL come later", "use `sqlite:FILE`")
-        }
-        _ => ("`url` must be `sqlite:FILE`", "such as `sqlite:warehouse.db`"),
-    };
-    problems.error("invalid_url", &url.place, problem).sensitive().help(help);
-    None
-}
-
-fn wrong_path(path: &str) -> Option<&'static str> {
-    if path.is_empty() {
-        Some("`sqlite:` needs the path of a file")
-    } else if path.starts_with("//") || path.contains(['?', '#']) {
-        Some("`sqlite:` is followed by a plain path, without `//` and without options")
-    } else if path.starts_with(':') {
-        Some("a database in memory has nothing to read")
-    } else if path.contains(char::is_control) {
-        Some("the path has a control character")
-    } else {
-        None
-    }
-}
-
-/// A database and its limits.
-#[derive(Debug)]
-struct Database {
-    sqlite: sqlite::Sqlite,
-}
-
-impl Settings for Database {
-    fn connect(&self, _environment: &Environment) -> Result<Arc<dyn Source>, ConnectError> {
-        Ok(Arc::new(self.sqlite.clone()))
     }
 }
 

@@ -11,6 +11,7 @@ mod life;
 mod limits;
 mod log;
 mod polls;
+mod postgres;
 mod process;
 mod reasons;
 mod vault;

@@ -18,6 +18,24 @@ pub(super) const BIND_NAME: &str = "1 to 63 of `A-Z a-z 0-9 _`, no digit first";
 pub(super) struct Query<'q> {
     /// The binds' names, each with the byte of its first colon.
     pub(super) binds: BTreeMap<&'q str, usize>,
+    /// All places of binds, in the order of the text.
+    places: Vec<(usize, &'q str)>,
+}
+
+/// The text with `$1` for the first of the binds by name, `$2` for the second.
+pub(super) fn numbered(text: &str) -> Result<String, QueryError> {
+    let query = parse(text)?;
+    let mut numbered = String::with_capacity(text.len() + 4 * query.places.len());
+    let mut taken = 0;
+    for (at, name) in &query.places {
+        let number = query.binds.keys().take_while(|known| *known != name).count() + 1;
+        numbered += text.get(taken..*at).unwrap_or_default();
+        // Apart from what stands beside it: `a$1` would be a name.
+        numbered += &format!(" ${number} ");
+        taken = at + 1 + name.len();
+    }
+    numbered += text.get(taken..).unwrap_or_default();
+    Ok(numbered)
 }
 
 /// Why a text isn't a query that may be asked.
@@ -41,7 +59,7 @@ pub(super) fn parse(text: &str) -> Result<Query<'_>, QueryError> {
     if let Some(at) = text.find('\0') {
         return Err(error(at, "the query has a NUL byte", "remove it"));
     }
-    let mut lexer = Lexer { text, at: 0, binds: BTreeMap::new() };
+    let mut lexer = Lexer { text, at: 0, binds: BTreeMap::new(), places: Vec::new() };
     let mut started = false;
     let mut ended = false;
     while lexer.at < text.len() {
@@ -61,7 +79,7 @@ pub(super) fn parse(text: &str) -> Result<Query<'_>, QueryError> {
         }
     }
     if started {
-        Ok(Query { binds: lexer.binds })
+        Ok(Query { binds: lexer.binds, places: lexer.places })
     } else {
         Err(error(0, "the query is empty", SELECT))
     }
@@ -89,6 +107,7 @@ struct Lexer<'q> {
     text: &'q str,
     at: usize,
     binds: BTreeMap<&'q str, usize>,
+    places: Vec<(usize, &'q str)>,
 }
 
 impl<'q> Lexer<'q> {
@@ -181,6 +200,7 @@ impl<'q> Lexer<'q> {
             return Err(error(self.at, "not the name of a bind", BIND_NAME));
         }
         self.binds.entry(name).or_insert(self.at);
+        self.places.push((self.at, name));
         self.pass(Token::Other, 1 + end)
     }
 
@@ -257,6 +277,19 @@ mod tests {
     #[test]
     fn a_bind_has_its_first_place() {
         assert_eq!(parse("select :x + :x").unwrap().binds, BTreeMap::from([("x", 7)]));
+    }
+
+    #[test]
+    fn binds_are_numbered_by_name_and_nothing_else_changes() {
+        let text = "select :b, ':b', t.a:a, :b::text -- :a\n/* :b */ from t where x = :c";
+        let expected =
+            "select  $2 , ':b', t.a $1 ,  $2 ::text -- :a\n/* :b */ from t where x =  $3 ";
+        assert_eq!(numbered(text).unwrap(), expected);
+        assert_eq!(
+            numbered("select 'ä:x', \":y\", $$:z$$").unwrap(),
+            "select 'ä:x', \":y\", $$:z$$"
+        );
+        assert!(numbered("select $1").is_err());
     }
 
     #[test]

@@ -51,6 +51,21 @@ pub(super) fn pick(
     }
 }
 
+/// The type that is declared for the cells of a column.
+pub(super) fn declared_of<'t>(shape: Shape, declared: &'t Type, column: &str) -> &'t Type {
+    let declared = typed::base(declared);
+    let items = match declared {
+        Type::Array(items) => typed::base(items),
+        _ => &Type::Unknown,
+    };
+    match shape {
+        Shape::Value => declared,
+        Shape::Column => items,
+        Shape::Row => property(declared, column),
+        Shape::Rows => property(items, column),
+    }
+}
+
 fn one(rows: &[Vec<Value>]) -> Result<&Vec<Value>, PickError> {
     match rows {
         [] => Err(PickError::Missing),

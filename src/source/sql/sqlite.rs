@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::ErrorCode;
@@ -12,18 +12,10 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement};
 
+use super::settings::Limits;
 use crate::source::lanes::Lanes;
 use crate::source::{Answer, Cause, Pending, Raw, Read, Source, SourceError};
 use crate::value::{MAX_VALUE_BYTES, Value, json};
-
-/// What one query may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// How long it may run.
-    pub(super) time: Duration,
-    /// How many rows it may give.
-    pub(super) rows: usize,
-}
 
 /// A database file.
 #[derive(Debug, Clone)]
@@ -142,8 +134,8 @@ fn stored(value: &Value) -> Cell {
 
 fn collect(statement: &mut Statement<'_>, limit: usize) -> Result<Raw, SourceError> {
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut answer = Raw::Rows { columns, rows: Vec::new() };
-    let Raw::Rows { columns, rows: taken } = &mut answer else {
+    let mut answer = Raw::Rows { columns, rows: Vec::new(), typed: false };
+    let Raw::Rows { columns, rows: taken, .. } = &mut answer else {
         return Err(Cause::BadAnswer.into());
     };
     let mut budget = MAX_VALUE_BYTES;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::source::Bind;
-use crate::source::testing::{ask, locate, schema, settings, wrong};
+use crate::source::testing::{ask, environment, locate, schema, settings, wrong};
 use crate::yaml::FileId;
 
 fn pick(
@@ -16,6 +16,7 @@ fn pick(
     let raw = Raw::Rows {
         columns: columns.iter().map(|name| (*name).to_owned()).collect(),
         rows: rows.iter().map(|row| row.to_vec()).collect(),
+        typed: false,
     };
     Sql.pick(&raw, &ask(&[], &[("query", "select 1"), ("shape", shape)]), &schema(declared))
 }
@@ -168,11 +169,17 @@ fn equal_queries_with_equal_binds_are_one_read() {
 }
 
 #[test]
-fn settings_take_a_sqlite_file_and_say_what_comes_later() {
+fn settings_name_a_file_or_a_server() {
     let read = |yaml: &str| settings(&Sql, yaml, Path::new("/etc"));
-    assert!(read("{ url: 'sqlite:w.db' }").is_ok());
-    assert!(read("{ url: 'sqlite:/srv/w.db', timeout: 1s, max_rows: 10 }").is_ok());
-    assert!(read("{ url: 'postgres://u:hunter2@db/x' }").unwrap_err()[0].contains("later"));
+    for good in [
+        "{ url: 'sqlite:w.db' }",
+        "{ url: 'sqlite:/srv/w.db', timeout: 1s, max_rows: 10 }",
+        "{ url: 'postgres://u@db/x', password: { env: P } }",
+        "{ url: 'postgres://u@db/x', password: { file: p }, tls: off, connections: 1 }",
+        "{ url: 'postgres://u@db/x', ca: ca.pem, tls: on, timeout: 2s, max_rows: 5 }",
+    ] {
+        assert!(read(good).is_ok(), "{good}");
+    }
     for bad in [
         "{}",
         "{ url: 'mysql://db/x' }",
@@ -185,8 +192,45 @@ fn settings_take_a_sqlite_file_and_say_what_comes_later() {
         "{ url: 'sqlite:w.db', max_rows: 10001 }",
         "{ url: 'sqlite:w.db', timeout: 5 }",
         "{ url: 'sqlite:w.db', user: x }",
+        "{ url: 'sqlite:w.db', tls: off }",
+        "{ url: 'sqlite:w.db', password: hunter2 }",
+        "{ url: 'postgres://u:hunter2@db/x' }",
+        "{ url: 'postgres://u@db/x', password: hunter2 }",
+        "{ url: 'postgres://u@db/x', tls: hunter2 }",
+        "{ url: 'postgres://u@db/x', tls: off, ca: ca.pem }",
+        "{ url: 'postgres://u@db/x', connections: 0 }",
+        "{ url: 'postgres://u@db/x', connections: 101 }",
     ] {
         let problems = read(bad).unwrap_err();
-        assert!(!problems.concat().contains("hunter2"));
+        assert!(!problems.concat().contains("hunter2"), "{bad}");
     }
+    let shown = format!("{:?}", read("{ url: 'postgres://u@db/x', password: { env: P } }"));
+    assert!(shown.contains("Env(\"P\")"), "{shown}");
+}
+
+#[test]
+fn a_server_is_asked_as_the_settings_say_and_nothing_else() {
+    let read = |yaml: &str| settings(&Sql, yaml, Path::new("/nowhere")).unwrap();
+    let server = "{ url: 'postgres://u@db/x' }";
+    assert!(read(server).connect(&environment(&[])).is_ok());
+    for name in ["PGOPTIONS", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"] {
+        let refused = read(server).connect(&environment(&[(name, b"hunter2")]));
+        let told = refused.err().unwrap().0;
+        assert!(told.contains(name) && !told.contains("hunter2"), "{told}");
+    }
+    let refused = read("{ url: 'postgres://u@db/x', ca: absent.pem }").connect(&environment(&[]));
+    assert!(refused.err().unwrap().0.contains("/nowhere/absent.pem"));
+}
+
+#[test]
+fn cells_that_have_a_type_are_taken_as_they_are() {
+    let value = |cell: Value, declared: &str| {
+        let raw = Raw::Rows { columns: vec!["a".to_owned()], rows: vec![vec![cell]], typed: true };
+        Sql.pick(&raw, &ask(&[], &[("query", "select 1")]), &schema(declared))
+    };
+    wrong(value(Value::Integer(1), r#"{"type":"boolean"}"#));
+    wrong(value(text("[1]"), LIST));
+    assert_eq!(value(Value::Bool(true), r#"{"type":"boolean"}"#), Ok(Value::Bool(true)));
+    let list = Value::List(vec![Value::Integer(1)]);
+    assert_eq!(value(list.clone(), LIST), Ok(list));
 }

@@ -1,0 +1,98 @@
+//! The connections to one server: a bounded number, each used by one query at a
+//! time and clean when the next one has it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, raw_sql};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::cause;
+use super::options::Login;
+use crate::source::{Cause, SourceError};
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long one may take to say that it still lives.
+const ALIVE: Duration = Duration::from_secs(1);
+
+/// The connections to one server.
+pub(super) struct Pool {
+    login: Login,
+    turns: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+}
+
+/// A connection in use. Dropped, it is closed; the server then ends what it
+/// still does for it.
+pub(super) struct Lease {
+    /// The connection.
+    pub(super) connection: PgConnection,
+    pool: Arc<Pool>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool without a connection yet.
+    pub(super) fn new(login: Login, connections: usize) -> Arc<Self> {
+        let turns = Arc::new(Semaphore::new(connections));
+        Arc::new(Self { login, turns, idle: Mutex::default() })
+    }
+
+    /// One that lives: one that is kept, or a new one.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, SourceError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Cause::ServerError)?;
+        while let Some(mut connection) = self.kept() {
+            let alive = tokio::time::timeout(ALIVE, connection.ping()).await;
+            if matches!(alive, Ok(Ok(()))) {
+                return Ok(Lease { connection, pool: Arc::clone(self), _turn: turn });
+            }
+            // The server was restarted, or the way to it is gone: so are the others.
+            self.idle().clear();
+        }
+        let options = self.login.options()?;
+        let made = PgConnection::connect_with(&options).await;
+        let connection = made.map_err(|error| cause::connecting(&error))?;
+        Ok(Lease { connection, pool: Arc::clone(self), _turn: turn })
+    }
+
+    fn kept(&self) -> Option<PgConnection> {
+        let mut idle = self.idle();
+        idle.retain(|kept| kept.since.elapsed() < IDLE);
+        idle.pop().map(|kept| kept.connection)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Ends the transaction, leaves nothing of it in the session and gives the
+    /// connection back, while whoever had it goes on. One that isn't clean is
+    /// closed.
+    pub(super) fn give_back(mut self) {
+        tokio::spawn(async move {
+            let clean = tokio::time::timeout(ALIVE, self.clean()).await;
+            if matches!(clean, Ok(Ok(()))) {
+                let Self { connection, pool, _turn: turn } = self;
+                pool.idle().push(Idle { connection, since: Instant::now() });
+                // Whoever waits for the turn finds the connection.
+                drop(turn);
+            }
+        });
+    }
+
+    async fn clean(&mut self) -> Result<(), sqlx::Error> {
+        raw_sql("rollback").execute(&mut self.connection).await?;
+        self.connection.clear_cached_statements().await?;
+        raw_sql("discard all").execute(&mut self.connection).await?;
+        Ok(())
+    }
+}
