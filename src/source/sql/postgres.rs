@@ -28,6 +28,7 @@ use super::{SHAPE, query};
 use crate::source::{
     Answer, Cause, ConnectError, Environment, Pending, Probe, Raw, Read, Source, SourceError,
 };
+use crate::value::{MAX_VALUE_BYTES, Value};
 
 /// A server that can be asked.
 pub(super) struct Postgres {
@@ -60,7 +61,8 @@ impl Postgres {
         let text = probe.read.query.as_deref().ok_or(Cause::BadAnswer)?;
         let mut lease = self.pool.lease().await?;
         begin(&mut lease.connection).await?;
-        let prepared = prepare(&mut lease.connection, text).await;
+        let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
+        let prepared = prepare(&mut lease.connection, numbered).await;
         lease.give_back();
         Ok(match prepared {
             Ok(statement) => misfits(&statement, probe),
@@ -101,7 +103,8 @@ async fn ask(
     limit: usize,
 ) -> Result<Raw, SourceError> {
     begin(connection).await?;
-    let statement = prepare(connection, text).await?;
+    let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
+    let statement = prepare(connection, numbered.clone()).await?;
     let arguments = arguments(&statement, read)?;
     let columns: Vec<_> =
         statement.columns().iter().map(|column| column.name().to_owned()).collect();
@@ -115,8 +118,9 @@ async fn ask(
         return Err(Cause::BadAnswer.into());
     };
     let mut budget = Budget::new();
-    let mut rows = statement.query_with(arguments).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(|error| cause::asking(&error))? {
+    let guarded = AssertSqlSafe(guarded(&numbered, limit));
+    let mut rows = sqlx::query_with(guarded, arguments).persistent(false).fetch(connection);
+    while let Some(row) = rows.try_next().await.map_err(|error| cause::fetching(&error))? {
         if taken.len() == limit {
             return Err(Cause::TooLarge.into());
         }
@@ -141,8 +145,26 @@ async fn begin(connection: &mut PgConnection) -> Result<(), Cause> {
     Ok(())
 }
 
-async fn prepare(connection: &mut PgConnection, text: &str) -> Result<PgStatement, Cause> {
-    let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
+/// The most bytes of one row as text: of any that may be taken, and its escapes.
+const MAX_ROW: usize = 8 * MAX_VALUE_BYTES;
+
+/// A query that ends at the server with one row too many, or too large: the
+/// driver takes a row whole, whatever its size. It was prepared by itself
+/// before, so nothing of it can end the parentheses. The order of its rows stays.
+fn guarded(query: &str, limit: usize) -> String {
+    // A text of 4 GiB is refused by the server with a code of its own.
+    format!(
+        "with paramd_rows as materialized (\n{query}\n) \
+         select paramd_rows.* from paramd_rows \
+         where pg_catalog.length(pg_catalog.repeat('xx', \
+         case when pg_catalog.octet_length(paramd_rows::text) > {MAX_ROW} \
+         then 2147483647 else 0 end)) = 0 \
+         limit {}",
+        limit + 1
+    )
+}
+
+async fn prepare(connection: &mut PgConnection, numbered: String) -> Result<PgStatement, Cause> {
     let text = AssertSqlSafe(numbered).into_sql_str();
     connection.prepare(text).await.map_err(|error| cause::asking(&error))
 }
@@ -169,17 +191,12 @@ fn arguments(statement: &PgStatement, read: &Read) -> Result<PgArguments, Cause>
     Ok(arguments)
 }
 
-fn cell_of(
-    row: &PgRow,
-    index: usize,
-    form: &Form,
-    budget: &mut Budget,
-) -> Result<crate::value::Value, Cause> {
+fn cell_of(row: &PgRow, index: usize, form: &Form, budget: &mut Budget) -> Result<Value, Cause> {
     use sqlx::ValueRef as _;
     let raw = row.try_get_raw(index).map_err(|_| Cause::BadAnswer)?;
     if raw.is_null() {
         budget.spend(1)?;
-        return Ok(crate::value::Value::Null);
+        return Ok(Value::Null);
     }
     let bytes = raw.as_bytes().map_err(|_| Cause::BadAnswer)?;
     cell::read(form, bytes, budget)

@@ -20,9 +20,11 @@ pub(super) struct Query<'q> {
     pub(super) binds: BTreeMap<&'q str, usize>,
     /// All places of binds, in the order of the text.
     places: Vec<(usize, &'q str)>,
+    /// The byte of its `;`, or that after its last.
+    end: usize,
 }
 
-/// The text with `$1` for the first of the binds by name, `$2` for the second.
+/// The statement, without a `;`, with `$1` for the first of the binds by name, `$2` for the second.
 pub(super) fn numbered(text: &str) -> Result<String, QueryError> {
     let query = parse(text)?;
     let mut numbered = String::with_capacity(text.len() + 4 * query.places.len());
@@ -34,7 +36,7 @@ pub(super) fn numbered(text: &str) -> Result<String, QueryError> {
         numbered += &format!(" ${number} ");
         taken = at + 1 + name.len();
     }
-    numbered += text.get(taken..).unwrap_or_default();
+    numbered += text.get(taken..query.end).unwrap_or_default();
     Ok(numbered)
 }
 
@@ -61,14 +63,14 @@ pub(super) fn parse(text: &str) -> Result<Query<'_>, QueryError> {
     }
     let mut lexer = Lexer { text, at: 0, binds: BTreeMap::new(), places: Vec::new() };
     let mut started = false;
-    let mut ended = false;
+    let mut end = None;
     while lexer.at < text.len() {
         let at = lexer.at;
         match lexer.token()? {
             Token::Blank => {}
-            Token::End if started && !ended => ended = true,
+            Token::End if started && end.is_none() => end = Some(at),
             Token::End => return Err(error(at, "a statement is empty", "remove the `;`")),
-            Token::Word | Token::Other if ended => {
+            Token::Word | Token::Other if end.is_some() => {
                 return Err(error(at, "a second statement", "one query is one statement"));
             }
             Token::Word if !started => {
@@ -79,7 +81,7 @@ pub(super) fn parse(text: &str) -> Result<Query<'_>, QueryError> {
         }
     }
     if started {
-        Ok(Query { binds: lexer.binds, places: lexer.places })
+        Ok(Query { binds: lexer.binds, places: lexer.places, end: end.unwrap_or(text.len()) })
     } else {
         Err(error(0, "the query is empty", SELECT))
     }
@@ -289,6 +291,7 @@ mod tests {
             numbered("select 'ä:x', \":y\", $$:z$$").unwrap(),
             "select 'ä:x', \":y\", $$:z$$"
         );
+        assert_eq!(numbered("select :a ; -- :b").unwrap(), "select  $1  ");
         assert!(numbered("select $1").is_err());
     }
 

@@ -142,6 +142,12 @@ async fn each_type_is_read_exactly() {
     expected.insert("sum".into(), json!("9223372036854775807"));
     text += "  count: { type: integer, from: { sql: { query: select count(*) from kinds } } }\n";
     expected.insert("count".into(), json!(1));
+    text += "  series: { type: array, items: { type: integer }, from: { sql: { query: 'select n from generate_series(1, 5000) as n order by n % 2, n desc; -- all', shape: column } } }\n";
+    let (odd, even) =
+        ((1..=5000).rev().filter(|n| n % 2 == 1), (1..=5000).rev().filter(|n| n % 2 == 0));
+    expected.insert("series".into(), even.chain(odd).collect());
+    text += "  pairs: { type: array, items: { type: object, properties: { a: { type: integer }, b: { type: [string, 'null'] } } }, from: { sql: { query: \"select * from (values (2, 'x'), (1, null)) as v (a, b)\", shape: rows } } }\n";
+    expected.insert("pairs".into(), json!([{ "a": 2, "b": "x" }, { "a": 1, "b": null }]));
     text += "  bytes: { type: string, contentEncoding: base64, secret: true, from: { sql: { query: select data from kinds } } }\n";
     let names: Vec<_> = expected.keys().cloned().collect();
     writeln!(text, "steps: [{{ name: go, params: [bytes, {}], run: [echo] }}]", names.join(", "))
@@ -154,6 +160,13 @@ async fn each_type_is_read_exactly() {
     let secrets = client.reveal_all(&run("types", "a"), "go", None).await.unwrap();
     assert_eq!(secrets[0].payload.as_ref().unwrap().data, [0x00, 0xff]);
     daemon.stop();
+}
+
+/// The most memory that the daemon had, in KiB.
+fn peak(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,11 +193,13 @@ async fn what_has_no_exact_value_is_refused() {
         ("missing-column", "integer", "select absent from kinds"),
         ("misspelt", "integer", "select selec from from"),
         ("zero", "integer", "select 1 / (i2 + 32768) from kinds"),
+        ("unbalanced", "integer", "select 1) select 2 from (select 1"),
         ("no-column", "integer", "select from kinds"),
     ];
     let too_large = [
         ("many", "integer", "select generate_series(1, 1000000000)"),
         ("wide", "string", "select repeat('x', 2000000)"),
+        ("huge", "string", "select repeat('x', 100000000)"),
         ("digits", "array", "select array_agg(1e100000::numeric) from generate_series(1, 100)"),
     ];
     let mistyped = [
@@ -201,9 +216,12 @@ async fn what_has_no_exact_value_is_refused() {
     for (name, ..) in bad_answers {
         fails(&client, name, "a", "SOURCE_FAILED", "bad_answer").await;
     }
+    let before = peak(&daemon);
     for (name, ..) in too_large {
         fails(&client, name, "a", "SOURCE_FAILED", "too_large").await;
     }
+    let grown = peak(&daemon) - before;
+    assert!(grown < 50_000, "{grown} KiB for what isn't taken");
     for (name, ..) in mistyped {
         let status = client.resolve(resolve(name, "a")).await.unwrap_err();
         let problem = check_reason(&status, "RESOLUTION_FAILED");

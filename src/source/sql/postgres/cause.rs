@@ -36,6 +36,15 @@ pub(super) fn asking(error: &Error) -> Cause {
     }
 }
 
+/// Why a query that was prepared gave no rows.
+pub(super) fn fetching(error: &Error) -> Cause {
+    match error {
+        // Inside of another, a query that would write is no feature.
+        Error::Database(error) if code(error.as_ref()) == "0A000" => Cause::Refused,
+        error => asking(error),
+    }
+}
+
 fn code(error: &dyn sqlx::error::DatabaseError) -> String {
     let error = error.try_downcast_ref::<PgDatabaseError>();
     error.map(|error| error.code().to_owned()).unwrap_or_default()
