@@ -13,6 +13,7 @@ use self::plant::Planted;
 use crate::support::bao::Bao;
 use crate::support::config::Config;
 use crate::support::daemon::Launch;
+use crate::support::postgres::Postgres;
 
 /// A place that may hold no secret, and all that was written there.
 struct Sink {
@@ -62,8 +63,9 @@ impl Sinks {
 async fn no_secret_is_where_it_does_not_belong() {
     let bao = Bao::start().await;
     let mut planted = plant::plant(&bao).await;
-    let config = plant::configure(&bao, &mut planted).await;
-    let everything = "trace,vaultrs=trace,rustify=trace,reqwest=trace,hyper=trace,h2=trace";
+    let server = Postgres::start().await;
+    let config = plant::configure(&bao, &server, &mut planted).await;
+    let everything = "trace,vaultrs=trace,rustify=trace,sqlx=trace,sqlx_core=trace,sqlx_postgres=trace,reqwest=trace,hyper=trace,h2=trace";
     let mut launch = Launch::plain(&config.path, config.around())
         .env("PARAMD_LOG", everything)
         .env("RUST_LOG", everything)
@@ -87,6 +89,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     store(&config.path.join("state"), &mut sinks.store);
     sinks.log.add(daemon.log());
     heard(&daemon.log());
+    assert!(server.log().contains("told: "), "PostgreSQL was told to speak of values");
     let line = std::fs::read(format!("/proc/{}/cmdline", daemon.pid())).unwrap();
     sinks.commands.add(line);
     daemon.kill();
@@ -115,7 +118,7 @@ fn heard(log: &str) {
         });
         assert!(spoke, "{target} said nothing");
     }
-    for silenced in ["vaultrs", "rustify"] {
+    for silenced in ["vaultrs", "rustify", "sqlx"] {
         assert!(!log.contains(silenced), "{silenced} spoke");
     }
 }

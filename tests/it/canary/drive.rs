@@ -56,6 +56,8 @@ pub(super) async fn services(daemon: &Daemon, planted: &Planted, sinks: &mut Sin
         client.runs.resolve_run(ResolveRunRequest::from(resolve("broken", "a"))).await,
         sinks
     ));
+    let quoting = ResolveRunRequest::from(resolve("quoting", "a"));
+    assert!(!keep(client.runs.resolve_run(quoting).await, sinks));
     misplaced(&mut client, planted, sinks).await;
 
     let explain = ExplainRunRequest {
@@ -205,7 +207,7 @@ fn texts(planted: &Planted) -> std::collections::BTreeMap<String, String> {
 /// Reveals: the right ones give every secret, the wrong ones none.
 async fn reveals(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
     let all = client.reveal_all(&run("canary", "a"), "go", None).await.unwrap();
-    for kind in ["env", "file", "sql", "vault", "binary", "override"] {
+    for kind in ["env", "file", "sql", "postgres", "vault", "binary", "override"] {
         for (index, secret) in planted.of(kind).iter().enumerate() {
             let name = format!("{kind}_{index}");
             let found = all.iter().find(|found| found.name == name).unwrap();

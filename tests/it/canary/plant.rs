@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::bao::Bao;
 use crate::support::config::{Config, database};
+use crate::support::postgres::Postgres;
 
 /// A secret that was planted somewhere.
 pub(super) struct Secret {
@@ -27,8 +28,18 @@ pub(super) struct Planted {
 
 /// The kinds of sources, what a caller passes, and what stands where none may:
 /// in definitions and in the metadata of a request.
-const KINDS: [&str; 9] =
-    ["env", "file", "sql", "vault", "binary", "override", "misplaced", "literal", "metadata"];
+const KINDS: [&str; 10] = [
+    "env",
+    "file",
+    "sql",
+    "postgres",
+    "vault",
+    "binary",
+    "override",
+    "misplaced",
+    "literal",
+    "metadata",
+];
 
 /// Secrets of each kind; their shapes differ.
 pub(super) const EACH: usize = 11;
@@ -98,12 +109,13 @@ fn shaped(index: usize) -> Vec<u8> {
 }
 
 /// A configuration whose pipelines read all of them.
-pub(super) async fn configure(bao: &Bao, planted: &mut Planted) -> Config {
+pub(super) async fn configure(bao: &Bao, server: &Postgres, planted: &mut Planted) -> Config {
     let variables: Vec<_> = (0..EACH).map(|index| format!("CANARY_{index}")).collect();
     let sources = format!(
         r#"  variables: {{ env: {{ names: [{variables}] }}, grants: [{{ pipelines: ["*"] }}] }}
   local: {{ file: {{ root: files }}, grants: [{{ pipelines: ["*"], paths: ["*"] }}] }}
   tables: {{ sql: {{ url: "sqlite:tables.db" }}, grants: [{{ pipelines: ["*"] }}] }}
+  features: {{ sql: {{ url: "{url}", password: {{ file: password }} }}, grants: [{{ pipelines: ["*"] }}] }}
   main:
     vault: {{ address: "{0}", ca: "{1}", mounts: {{ secret: kv-v2 }}, auth: {{ approle: {{ role_id: {{ file: role }}, secret_id: {{ file: secret }} }} }} }}
     grants: [{{ pipelines: ["*"], paths: ["secret/canary/*"] }}]
@@ -114,9 +126,11 @@ pub(super) async fn configure(bao: &Bao, planted: &mut Planted) -> Config {
         bao.address(),
         bao.ca().display(),
         variables = variables.join(", "),
+        url = server.url("reader"),
     );
     let config = Config::new(&sources, "canary", &good());
     config.write("pipelines/broken.yaml", broken());
+    config.write("pipelines/quoting.yaml", QUOTING);
     let (role, secret) = bao.role().await;
     config.write_secret("role", role);
     config.write_secret("secret", format!("{secret}\n"));
@@ -140,10 +154,38 @@ pub(super) async fn configure(bao: &Bao, planted: &mut Planted) -> Config {
             )
             .unwrap();
     }
+    let password = shaped(1);
+    fill(server, planted.of("postgres"), &String::from_utf8_lossy(&password)).await;
+    config.write_secret("password", &password);
+    planted.add("database password", password);
     planted.add("secret id", secret.into_bytes());
     planted.add("token", token.into_bytes());
     config
 }
+
+/// Fills PostgreSQL. Its function tells what it is given in a warning.
+async fn fill(server: &Postgres, secrets: &[Secret], password: &str) {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    server.execute(TABLES).await;
+    server.execute(&format!("alter role reader password {}", quoted(password))).await;
+    for (index, secret) in secrets.iter().enumerate() {
+        let row = format!("insert into secrets values ({index}, {})", quoted(&secret.text()));
+        server.execute(&row).await;
+    }
+}
+
+const TABLES: &str = "
+    create table secrets (place integer, value text);
+    grant select on secrets to reader;
+    create function told(value text) returns text language plpgsql as
+        $$ begin raise warning 'told: %', value; return value; end $$;
+";
+
+/// The server's own words about it quote the value.
+const QUOTING: &str = "name: quoting
+parameters:
+  a: { type: integer, secret: true, from: { sql: { from: features, query: 'select cast(value as integer) from secrets where place = 7' } } }
+";
 
 /// Where the parameters come from: name, and the binding's text.
 fn bindings() -> Vec<(String, String)> {
@@ -152,9 +194,14 @@ fn bindings() -> Vec<(String, String)> {
         bindings.push((format!("env_{index}"), format!("env: {{ name: CANARY_{index} }}")));
         bindings.push((format!("file_{index}"), format!("file: {{ path: \"{index}\" }}")));
         let query = format!(
-            "sql: {{ query: \"select value from secrets where place = {index}\", shape: value }}"
+            "sql: {{ from: tables, query: \"select value from secrets where place = {index}\", shape: value }}"
         );
         bindings.push((format!("sql_{index}"), query));
+        // What is bound is a secret too, and comes back in what the server logs.
+        let query = format!(
+            "sql: {{ from: features, query: \"select told(value) from secrets where place = {index} and told(:other) is not null\", bind: {{ other: \"{{{{ params.env_{index} }}}}\" }} }}"
+        );
+        bindings.push((format!("postgres_{index}"), query));
         let from = if index % 2 == 0 { "main" } else { "other" };
         let vault =
             format!("vault: {{ from: {from}, mount: secret, path: canary/{index}, field: value }}");
@@ -277,7 +324,7 @@ steps: [{{ name: go, params: [n], run: [echo] }}]
 fn broken() -> String {
     let mut text = "name: broken\nparameters:\n".to_owned();
     for (index, (name, from)) in bindings().into_iter().enumerate() {
-        let kind = match (index + index / 4) % 4 {
+        let kind = match (index + index / 5) % 4 {
             0 => "integer, maximum: 5",
             1 => "array, items: { type: integer }",
             2 => "string, pattern: \"^x$\"",
