@@ -62,15 +62,21 @@ impl Postgres {
         let mut lease = self.pool.lease().await?;
         begin(&mut lease.connection).await?;
         let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
-        let prepared = prepare(&mut lease.connection, numbered).await;
-        lease.give_back();
-        Ok(match prepared {
-            Ok(statement) => misfits(&statement, probe),
+        let statement = match prepare(&mut lease.connection, numbered.clone()).await {
+            Ok(statement) => statement,
             Err(Cause::BadAnswer) => {
-                vec!["the database doesn't take the query: a name or a type of it is wrong".into()]
+                let told = "the database doesn't take the query: a name or a type of it is wrong";
+                return Ok(vec![told.to_owned()]);
             }
             Err(cause) => return Err(cause.into()),
-        })
+        };
+        let mut found = misfits(&statement, probe);
+        if is_denied(&mut lease.connection, &statement, &numbered).await? {
+            found.push("the role has no right to what the query names".to_owned());
+        } else {
+            lease.give_back();
+        }
+        Ok(found)
     }
 
     /// Nothing takes longer than a query may, whoever is slow: the server, the
@@ -200,6 +206,30 @@ fn cell_of(row: &PgRow, index: usize, form: &Form, budget: &mut Budget) -> Resul
     }
     let bytes = raw.as_bytes().map_err(|_| Cause::BadAnswer)?;
     cell::read(form, bytes, budget)
+}
+
+/// Whether the role may not do what a query asks. The server plans it for that,
+/// with null binds, and doesn't do it; what else it has against it may be the
+/// nulls' fault.
+async fn is_denied(
+    connection: &mut PgConnection,
+    statement: &PgStatement,
+    numbered: &str,
+) -> Result<bool, Cause> {
+    let mut nulls = PgArguments::default();
+    for kind in parameters(statement) {
+        let null = Bound::new(&Value::Null, kind).map_err(|_| Cause::BadAnswer)?;
+        nulls.add(null).map_err(|_| Cause::BadAnswer)?;
+    }
+    let explain = AssertSqlSafe(format!("explain {numbered}"));
+    match sqlx::query_with(explain, nulls).persistent(false).execute(connection).await {
+        Ok(_) => Ok(false),
+        Err(error) => match cause::asking(&error) {
+            Cause::Refused => Ok(true),
+            Cause::BadAnswer | Cause::TooLarge => Ok(false),
+            cause => Err(cause),
+        },
+    }
 }
 
 /// What of a statement doesn't fit what is declared.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::settings::Limits;
 use crate::source::lanes::Lanes;
-use crate::source::{Answer, Cause, Pending, Raw, Read, Source, SourceError};
+use crate::source::{Answer, Cause, Pending, Probe, Raw, Read, Source, SourceError};
 use crate::value::{MAX_VALUE_BYTES, Value, json};
 
 /// A database file.
@@ -44,6 +44,40 @@ impl Source for Sqlite {
             Ok(Answer::Found { raw, version: None })
         })
     }
+
+    fn check<'a>(&'a self, probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
+        let source = self.clone();
+        let read = probe.read.clone();
+        Box::pin(async move {
+            let abandoned = Abandoned(Arc::new(AtomicBool::new(false)));
+            let stop = Arc::clone(&abandoned.0);
+            self.lanes.run(move || prepares(&source, &read, stop)).await
+        })
+    }
+}
+
+/// What the database has against a query. Its columns have no types to compare.
+fn prepares(
+    source: &Sqlite,
+    read: &Read,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<String>, SourceError> {
+    let text = read.query.as_deref().ok_or(Cause::BadAnswer)?;
+    let connection = open(source, stop).map_err(|error| cause(&error))?;
+    let told = match connection.prepare(text) {
+        Ok(statement) if !statement.readonly() => "the query would write",
+        Ok(statement) if statement.column_count() == 0 => "the query gives no column",
+        Ok(statement) if statement.parameter_count() != read.binds.len() => {
+            "the database counts other binds in the query"
+        }
+        Ok(_) => return Ok(Vec::new()),
+        Err(error) => match cause(&error) {
+            Cause::BadAnswer => "the database doesn't take the query: a name of it is wrong",
+            Cause::Refused => "the query would do more than read",
+            other => return Err(other.into()),
+        },
+    };
+    Ok(vec![told.to_owned()])
 }
 
 struct Abandoned(Arc<AtomicBool>);

@@ -1,5 +1,6 @@
 //! Tests, on real database files.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -215,4 +216,25 @@ fn endless(column: &str, read: &str) -> String {
     format!(
         "with recursive c(b) as (select {column} union all select {column} from c) select {read}"
     )
+}
+
+#[tokio::test]
+async fn a_query_is_checked_without_being_asked() {
+    let folder = database();
+    let sqlite = sqlite(&folder, 10, 5_000);
+    let schema = crate::source::testing::schema(r#"{"type":"integer"}"#);
+    for (query, bound, told) in [
+        ("select i from t where i > :a", true, None),
+        ("select i from t", true, Some("other binds")),
+        ("select absent from t", false, Some("doesn't take the query")),
+        ("delete from t", false, Some("would do more than read")),
+    ] {
+        let binds = bound.then(|| ("a".to_owned(), Value::Null)).into_iter().collect();
+        let read = Read { address: Address::new(), query: Some(query.to_owned()), binds };
+        let ask = crate::source::testing::ask(&[], &[("query", query)]);
+        let probe = Probe { ask: &ask, read: &read, schema: &schema, binds: BTreeMap::new() };
+        let found = sqlite.check(&probe).await.unwrap();
+        assert_eq!(found.len(), usize::from(told.is_some()), "{query}: {found:?}");
+        assert!(found.iter().all(|found| found.contains(told.unwrap())), "{query}: {found:?}");
+    }
 }
