@@ -359,3 +359,46 @@ async fn nothing_is_written_and_nothing_is_left_in_the_session() {
     assert_eq!(server.count("select last_value from numbers where not is_called").await, 1);
     daemon.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_stands_in_for_no_row_and_for_nothing_else() {
+    let server = filled().await;
+    let config = configured(&server.url("reader"), ", timeout: 1s, max_rows: 2");
+    let cases = [
+        ("there", "select i2 from kinds", Ok(-32768)),
+        ("absent", "select i2 from kinds where false", Ok(7)),
+        ("denied", "select value::integer from secrets", Err(("SOURCE_DENIED", "refused"))),
+        ("slow", "select 1 from (select pg_sleep(9)) as x", Err(("SOURCE_UNAVAILABLE", "timeout"))),
+        ("rows", "select generate_series(1, 3)", Err(("SOURCE_FAILED", "too_large"))),
+        ("wrong", "select i2 from absent", Err(("SOURCE_FAILED", "bad_answer"))),
+        ("text", "select name from kinds", Err(("RESOLUTION_FAILED", "INVALID_VALUE"))),
+        ("two", "select generate_series(1, 2)", Err(("RESOLUTION_FAILED", "INVALID_VALUE"))),
+        ("nothing", "select nothing from kinds", Err(("RESOLUTION_FAILED", "INVALID_VALUE"))),
+    ];
+    for (name, query, _) in cases {
+        add(&config, &format!("{name}-default"), "integer, default: 7", query);
+        add(&config, name, "integer", query);
+    }
+    let (daemon, client) = started(&config).await;
+    for (name, _, expected) in cases {
+        for pipeline in [name.to_owned(), format!("{name}-default")] {
+            let answer = client.resolve(resolve(&pipeline, "a")).await;
+            match (expected, answer) {
+                (Ok(7), Err(status)) if pipeline == name => {
+                    let problem = check_reason(&status, "RESOLUTION_FAILED");
+                    assert_eq!(problem.violations[0].reason, "NO_SUCH_VALUE");
+                }
+                (Ok(value), answer) => {
+                    answer.unwrap();
+                    assert_eq!(values(&client, &pipeline, "a").await["x"], json!(value));
+                }
+                (Err((reason, why)), answer) => {
+                    let problem = check_reason(&answer.unwrap_err(), reason);
+                    let cause = problem.metadata.get("cause");
+                    assert_eq!(cause.unwrap_or(&problem.violations[0].reason), why, "{pipeline}");
+                }
+            }
+        }
+    }
+    daemon.stop();
+}

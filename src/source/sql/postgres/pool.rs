@@ -1,7 +1,8 @@
 //! The connections to one server: a bounded number, each used by one query at a
 //! time and clean when the next one has it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
@@ -22,6 +23,8 @@ pub(super) struct Pool {
     login: Login,
     turns: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
+    /// Whether someone is there who closes what is idle for long.
+    reaping: AtomicBool,
 }
 
 struct Idle {
@@ -42,7 +45,7 @@ impl Pool {
     /// A pool without a connection yet.
     pub(super) fn new(login: Login, connections: usize) -> Arc<Self> {
         let turns = Arc::new(Semaphore::new(connections));
-        Arc::new(Self { login, turns, idle: Mutex::default() })
+        Arc::new(Self { login, turns, idle: Mutex::default(), reaping: AtomicBool::new(false) })
     }
 
     /// One that lives: one that is kept, or a new one.
@@ -68,8 +71,30 @@ impl Pool {
         idle.pop().map(|kept| kept.connection)
     }
 
+    fn keep(self: &Arc<Self>, connection: PgConnection) {
+        self.idle().push(Idle { connection, since: Instant::now() });
+        if !self.reaping.swap(true, Ordering::AcqRel) {
+            tokio::spawn(reap(Arc::downgrade(self)));
+        }
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes connections that nobody uses, as long as there are any.
+async fn reap(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(IDLE / 2).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut idle = pool.idle();
+        idle.retain(|kept| kept.since.elapsed() < IDLE);
+        if idle.is_empty() {
+            // Still under the lock: who keeps the next one finds nobody here.
+            pool.reaping.store(false, Ordering::Release);
+            return;
+        }
     }
 }
 
@@ -82,7 +107,7 @@ impl Lease {
             let clean = tokio::time::timeout(ALIVE, self.clean()).await;
             if matches!(clean, Ok(Ok(()))) {
                 let Self { connection, pool, _turn: turn } = self;
-                pool.idle().push(Idle { connection, since: Instant::now() });
+                pool.keep(connection);
                 // Whoever waits for the turn finds the connection.
                 drop(turn);
             }
