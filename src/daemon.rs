@@ -2,10 +2,12 @@
 
 mod dev;
 mod manager;
+mod observe;
 mod reload;
 mod watch;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ pub struct ServeOptions {
     pub dev: Option<DevOptions>,
     /// Where to listen instead of what `paramd.yaml` says; empty: as it says.
     pub listen: Vec<Listen>,
+    /// The command line says the log's form instead of `paramd.yaml`.
+    pub log_replaced: bool,
     /// The process's environment at its start.
     pub environment: Environment,
 }
@@ -83,6 +87,14 @@ pub enum DaemonError {
     /// A socket can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Metrics can't be served.
+    #[error("metrics can't be served on {address}: {why}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        why: std::io::ErrorKind,
+    },
     /// The server gave up.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -104,16 +116,45 @@ pub struct Signals<F> {
     pub hangup: Signal,
 }
 
+/// A configuration that can be served.
+pub struct Prepared {
+    options: ServeOptions,
+    compiled: Compiled,
+    warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Reads and compiles the configuration.
+    ///
+    /// # Errors
+    /// It has problems.
+    pub fn read(options: ServeOptions) -> Result<Self, DaemonError> {
+        let loaded = load(&options.config);
+        let failed = loaded.problems.has_errors();
+        let lines = diagnostic::lines(&loaded.problems, &loaded.files);
+        match loaded.compiled {
+            Some(compiled) if !failed => Ok(Self { options, compiled, warnings: lines }),
+            _ => Err(DaemonError::Configuration { directory: options.config, problems: lines }),
+        }
+    }
+
+    /// What `paramd.yaml` says.
+    pub fn settings(&self) -> &ServerSettings {
+        &self.compiled.bundle.settings
+    }
+}
+
 /// Serves until told to stop, and then what was begun.
 ///
 /// # Errors
 /// [`DaemonError`].
 pub async fn serve(
-    options: ServeOptions,
+    prepared: Prepared,
     signals: Signals<impl Future<Output = ()>>,
 ) -> Result<(), DaemonError> {
+    let Prepared { options, compiled, warnings } = prepared;
     let options = Arc::new(options);
-    let compiled = compile(&options)?;
+    warnings.iter().for_each(|line| tracing::warn!("{line}"));
     // Kept to the end: dropping it removes the temporary store and keys.
     let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
     let mut settings = compiled.bundle.settings.clone();
@@ -127,6 +168,7 @@ pub async fn serve(
     TokenKey::load_or_create(&settings.keys.tokens)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store, Box::new(give_up))?);
     let listeners = listen(&options, &settings).await?;
+    let scraped = observe::listen(settings.metrics).await?;
     let shown: Vec<String> =
         listeners.iter().map(|one| format!("unix:{}", one.path().display())).collect();
     let bundle = compiled.plans.bundle.clone();
@@ -158,6 +200,7 @@ pub async fn serve(
         tokio::spawn(engine.clone().expire_overdue()),
         tokio::spawn(reloader.run(signals.hangup)),
         tokio::spawn(ServiceManager.watchdog()),
+        tokio::spawn(observe::serve(scraped, engine.clone())),
     ];
     tracing::info!(listen = shown.join(", "), bundle, pipelines, "serving");
     ServiceManager.ready(&format!("serving the bundle {bundle:.12}"));
@@ -180,19 +223,6 @@ fn warn_of_lost_keys(settings: &ServerSettings) {
     let keys = [&settings.keys.sealing, &settings.keys.fingerprints];
     for lost in keys.into_iter().filter(|key| settings.store.exists() && !key.exists()) {
         tracing::warn!(key = %lost.display(), store = %settings.store.display(), "the store is there and this key isn't: it is made anew, and runs of before can't be read with it");
-    }
-}
-
-fn compile(options: &ServeOptions) -> Result<Compiled, DaemonError> {
-    let loaded = load(&options.config);
-    let failed = loaded.problems.has_errors();
-    let lines = diagnostic::lines(&loaded.problems, &loaded.files);
-    match loaded.compiled {
-        Some(compiled) if !failed => {
-            lines.iter().for_each(|line| tracing::warn!("{line}"));
-            Ok(compiled)
-        }
-        _ => Err(DaemonError::Configuration { directory: options.config.clone(), problems: lines }),
     }
 }
 

@@ -37,6 +37,7 @@ use crate::snapshot::{FrozenStep, Snapshot, Warning};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::sealing::Sealer;
 use crate::store::{Store, StoredRun};
+use crate::telemetry::measure;
 use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -327,5 +328,13 @@ impl Engine {
     /// Puts another bundle in force. What has begun ends with what it began with.
     pub fn put_in_force(&self, next: InForce) {
         self.in_force.store(Arc::new(next));
+    }
+
+    /// Counts the open runs, for who looks at metrics.
+    pub fn count_open_runs(&self) {
+        // What can't be counted stays as it was; requests tell of the store.
+        if let Ok(count) = self.store.open_runs() {
+            measure::open_runs(count);
+        }
     }
 }

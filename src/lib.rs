@@ -28,5 +28,6 @@ pub mod server;
 pub mod snapshot;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 pub mod value;
 pub mod yaml;

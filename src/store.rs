@@ -27,6 +27,12 @@ pub trait Store: Send + Sync + 'static {
     /// The store's clock.
     fn now(&self) -> Timestamp;
 
+    /// How many runs are open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn open_runs(&self) -> Result<u64, StoreError>;
+
     /// Freezes a run, unless one of its name is there.
     ///
     /// # Errors

@@ -14,10 +14,11 @@ use super::App;
 use super::client::Endpoint;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::daemon::{self, DaemonError, DevOptions, ServeOptions, Signals};
-use crate::definition::settings::Listen;
+use crate::daemon::{self, DaemonError, DevOptions, Prepared, ServeOptions, Signals};
+use crate::definition::settings::{Listen, LogForm};
 use crate::secret::SecretBytes;
 use crate::source;
+use crate::telemetry::spans::{self, Traces};
 
 /// The arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,15 +33,10 @@ pub(crate) struct Args {
     /// be repeated.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
-    /// The form of the log on standard error: lines for people, or JSON objects.
-    #[arg(
-        long,
-        value_name = "text|json",
-        value_enum,
-        hide_possible_values = true,
-        default_value_t = LogFormat::Text
-    )]
-    pub(crate) log_format: LogFormat,
+    /// The form of the log on standard error: lines for people, or JSON objects;
+    /// replaces `log` of paramd.yaml.
+    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 /// The form of log lines.
@@ -54,27 +50,43 @@ pub(crate) enum LogFormat {
 
 /// Crates that log what a source answered, or a path with its query: off,
 /// whatever PARAMD_LOG asks for.
-const SILENCED: [&str; 5] = ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres"];
+const SILENCED: [&str; 6] = ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres", "notify"];
 
 pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
     if app.global.endpoint.is_some() {
         return Err(CliError::usage("`serve` takes no --endpoint: it is one")
             .with_help("say where to listen: --listen unix:PATH"));
     }
-    start_log(app, args.log_format)?;
+    let filter = log_filter(app)?;
     let options = ServeOptions {
         listen: listen(app, &args)?,
         dev: args.dev.then(|| DevOptions {
             temporary: app.environment.folder("TMPDIR").unwrap_or_else(|| "/tmp".into()),
             uid: rustix::process::getuid().as_raw(),
         }),
+        log_replaced: args.log_format.is_some(),
         config: args.config,
         environment: variables(app),
     };
     // First of all: a hangup that nobody waits for would end the process.
     let hangup = listen_for(SignalKind::hangup())?;
     let signals = Signals { shutdown: stop_signal()?, hangup };
-    match daemon::serve(options, signals).await {
+    let prepared = Prepared::read(options).map_err(told)?;
+    let settings = prepared.settings();
+    let form = args.log_format.unwrap_or(match settings.log {
+        LogForm::Text => LogFormat::Text,
+        LogForm::Json => LogFormat::Json,
+    });
+    let traces = match &settings.traces {
+        None => None,
+        Some(endpoint) => Some(Traces::to(endpoint).ok_or_else(no_traces)?),
+    };
+    start_log(app, filter, form, traces.as_ref())?;
+    let served = daemon::serve(prepared, signals).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    match served {
         Ok(()) => Ok(Exit::Success),
         Err(error) => Err(told(error)),
     }
@@ -121,14 +133,37 @@ fn variables(app: &App) -> source::Environment {
         .collect()
 }
 
-fn start_log(app: &App, format: LogFormat) -> Result<(), CliError> {
+fn no_traces() -> CliError {
+    CliError::new(Exit::Failed, "spans can't be sent to the address of `traces`")
+}
+
+fn log_filter(app: &App) -> Result<EnvFilter, CliError> {
     let wanted = app.environment.value("PARAMD_LOG").and_then(|text| text.to_str());
-    let filter = EnvFilter::try_new(wanted.unwrap_or("info")).map_err(|_| {
+    EnvFilter::try_new(wanted.unwrap_or("info")).map_err(|_| {
         CliError::usage("PARAMD_LOG isn't understood")
             .with_help("it is a level such as `debug`, or targets such as `paramd=debug,h2=off`")
-    })?;
+    })
+}
+
+fn start_log(
+    app: &App,
+    filter: EnvFilter,
+    format: LogFormat,
+    traces: Option<&Traces>,
+) -> Result<(), CliError> {
+    // Spans go where traces go, and would repeat what the line of a request says.
     let loud = filter_fn(|about| {
-        !SILENCED.iter().any(|silenced| about.target().split("::").next() == Some(silenced))
+        let silenced = SILENCED.contains(&about.target().split("::").next().unwrap_or_default());
+        !silenced && about.target() != spans::TARGET
+    });
+    let sent = traces.map(|traces| {
+        tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(|about| about.target() == spans::TARGET))
     });
     let colours = std::io::stderr().is_terminal() && app.environment.value("NO_COLOR").is_none();
     let text = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
@@ -138,6 +173,7 @@ fn start_log(app: &App, format: LogFormat) -> Result<(), CliError> {
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter).with_filter(loud))
+        .with(sent)
         .try_init()
         .map_err(|_| CliError::new(Exit::Failed, "the log could not be started"))
 }

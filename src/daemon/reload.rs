@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
@@ -17,6 +18,7 @@ use crate::engine::Engine;
 use crate::load::{Loaded, load};
 use crate::resolve::fetch::Sources;
 use crate::store::Store;
+use crate::telemetry::measure;
 use crate::yaml::diagnostic;
 
 /// How long apart two readings are that have to be alike before they count.
@@ -94,7 +96,9 @@ impl Reloader {
             return None;
         }
         let told = Told { bundle: bundle.clone(), problems: reading.lines.clone() };
-        match self.put_in_force(reading).await {
+        let result = self.put_in_force(reading).await;
+        measure::reload(result.is_ok());
+        match result {
             Ok(()) => {
                 tracing::info!(bundle, "a bundle was taken in");
                 self.health.send_replace(true);
@@ -148,6 +152,7 @@ impl Reloader {
         self.settings = settings;
         self.bundle = bundle;
         self.engine.put_in_force(next);
+        measure::bundle_taken(Timestamp::now().as_second());
         Ok(())
     }
 }
@@ -160,6 +165,9 @@ fn fixed(old: &ServerSettings, new: &ServerSettings, options: &ServeOptions) -> 
         ("listen", options.listen.is_empty() && old.listen != new.listen),
         ("store", !dev && old.store != new.store),
         ("keys", !dev && old.keys != new.keys),
+        ("metrics", old.metrics != new.metrics),
+        ("traces", old.traces != new.traces),
+        ("log", !options.log_replaced && old.log != new.log),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -81,9 +81,14 @@ impl Watch {
         if wanted == self.watched && self.watcher.is_some() {
             return;
         }
-        let wake = self.wake.clone();
+        let (wake, directory) = (self.wake.clone(), self.directory.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !is_reading(event.kind)) {
+            // The folder around may be full of what is none of ours.
+            let ours = |event: notify::Event| {
+                !is_reading(event.kind)
+                    && event.paths.iter().any(|path| path.starts_with(&directory))
+            };
+            if event.is_ok_and(ours) {
                 // Full: somebody is woken already.
                 let _ = wake.try_send(());
             }

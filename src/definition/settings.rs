@@ -1,6 +1,7 @@
 //! `paramd.yaml`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::source::Settings;
 use crate::value::Value;
 use crate::yaml::Place;
 
+mod observe;
 mod reader;
 
 pub(super) use reader::{defaults, read};
@@ -30,8 +32,23 @@ pub struct ServerSettings {
     pub maximum_lifetime: Duration,
     /// The budget of a resolution.
     pub resolve_timeout: Duration,
+    /// Where metrics are served; none: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// The OTLP receiver that spans are sent to; none: nobody.
+    pub traces: Option<String>,
+    /// The form of the log.
+    pub log: LogForm,
     /// The sources with their grants.
     pub sources: BTreeMap<SourceName, SourceEntry>,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// A place to listen at.

@@ -19,6 +19,7 @@ use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
 use crate::store::RunEnd;
+use crate::telemetry::{measure, trail};
 use offer::{Offered, offered, secret_entries};
 
 /// Encodes a step's view.
@@ -85,6 +86,7 @@ impl Engine {
         step: &FrozenStep,
         event: EventDraft,
     ) -> Result<(), Refusal> {
+        trail::note(&event);
         let (principal, run) = (caller.principal.clone(), run.run.frozen.key.clone());
         let poll = Poll { principal, run, step: step.name.clone() };
         if !self.polls.is_due(poll.clone(), Instant::now()) {
@@ -219,7 +221,10 @@ impl Engine {
         let key = &run.run.frozen.key;
         let scope = reveal::Scope { run: key, step: &seen.name };
         match reveal::open(&self.sealer, scope, &run.sealed, &items, &permits, &recorded) {
-            Ok(secrets) => Ok(Revealed { attempt: key.attempt, secrets }),
+            Ok(secrets) => {
+                measure::revealed(secrets.len());
+                Ok(Revealed { attempt: key.attempt, secrets })
+            }
             // The record says that it was given: a second one says that it wasn't.
             Err(error) => Err(self.refuse(event, reveal_refusal(error, key)).await),
         }

@@ -13,6 +13,7 @@ use crate::audit::{self, EventDraft, Outcome, Principal};
 use crate::name::RunKey;
 use crate::resolve::failure::Failure;
 use crate::store::{RunEnd, StoreError, StoredRun};
+use crate::telemetry::trail;
 
 /// How often runs whose lifetime is over are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
@@ -92,6 +93,7 @@ impl Engine {
         end: RunEnd,
         event: EventDraft,
     ) -> Result<StoredRun, Refusal> {
+        trail::note(&event);
         let events = Box::new(move |run: &StoredRun, by_this_call: bool| {
             let mut event = event;
             let differs = run.end.is_some_and(|(how, _)| how != end);

@@ -10,6 +10,7 @@ use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
 use crate::store::StoreError;
 use crate::store::fingerprint::Fingerprints;
+use crate::telemetry::trail;
 
 impl Engine {
     /// An event of a caller that succeeded so far.
@@ -33,6 +34,7 @@ impl Engine {
     /// # Errors
     /// It can't be recorded, so the access isn't granted.
     pub(super) async fn record(&self, event: EventDraft) -> Result<Recorded, Refusal> {
+        trail::note(&event);
         self.store.record(vec![event]).await.map_err(|error| audit_refusal(&error))
     }
 
@@ -41,6 +43,7 @@ impl Engine {
     /// # Errors
     /// The queue is full, so the access isn't granted.
     pub(super) fn record_soon(&self, event: EventDraft) -> Result<(), Refusal> {
+        trail::note(&event);
         self.store.record_soon(event).map_err(|error| audit_refusal(&error))
     }
 

@@ -25,6 +25,7 @@ use crate::resolve::request::Compared;
 use crate::resolve::submission::Overrides;
 use crate::snapshot::FrozenContent;
 use crate::store::AttemptMode;
+use crate::telemetry::trail;
 use first::FirstCall;
 use standing::Standing;
 
@@ -144,11 +145,11 @@ impl Engine {
     ) -> Result<Turn, Refusal> {
         let (engine, key, caller) = (self.clone(), asked.key.clone(), caller.clone());
         let lost = event.clone();
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(trail::carried(async move {
             let landed: Landed = engine.freeze(&caller, &key, first, event).await;
             ticket.land(landed.clone());
             landed
-        });
+        }));
         match work.await {
             Ok(Ok(Some(run))) => Ok(Turn::Made(run)),
             Ok(Ok(None)) => Ok(Turn::Again),

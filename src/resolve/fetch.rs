@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::name::SourceName;
 use crate::source::{Answer, Cause, FailureClass, Read, Source, SourceError};
+use crate::telemetry::{measure, spans};
 
 /// The most times that a source is asked for one thing.
 const MAX_ATTEMPTS: u32 = 3;
@@ -55,7 +57,7 @@ impl<'a> Fetcher<'a> {
     /// Reads, or waits for the same read that is under way.
     pub async fn read(&self, source: &SourceName, read: Read) -> Arc<OnceCell<Outcome>> {
         let cell = self.cell(source, &read);
-        cell.get_or_init(|| self.ask(source, &read)).await;
+        cell.get_or_init(|| self.traced(source, &read)).await;
         cell
     }
 
@@ -70,6 +72,17 @@ impl<'a> Fetcher<'a> {
         outcome
     }
 
+    async fn traced(&self, source: &SourceName, read: &Read) -> Outcome {
+        let span = spans::source_read(source.as_str());
+        let outcome = self.ask(source, read).instrument(span.clone()).await;
+        span.record("paramd.outcome", word(&outcome.answer));
+        span.record("paramd.attempts", outcome.attempts);
+        if outcome.answer.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        outcome
+    }
+
     async fn ask(&self, name: &SourceName, read: &Read) -> Outcome {
         let mut attempts = 0;
         let mut pause = FIRST_PAUSE;
@@ -78,7 +91,10 @@ impl<'a> Fetcher<'a> {
         };
         loop {
             attempts += 1;
-            let error = match self.call(source.as_ref(), read).await {
+            let begun = Instant::now();
+            let answer = self.call(source.as_ref(), read).await;
+            measure::source_read(name, word(&answer), attempts > 1, begun.elapsed());
+            let error = match answer {
                 Ok(answer) => return outcome(Ok(answer), attempts),
                 Err(error) => error,
             };
@@ -98,6 +114,16 @@ impl<'a> Fetcher<'a> {
             Ok(answer) => answer,
             Err(_) => Err(Cause::Timeout.into()),
         }
+    }
+}
+
+/// How an answer is called in metrics and spans.
+fn word(answer: &Result<Answer, SourceError>) -> &'static str {
+    match answer {
+        Ok(Answer::Found { .. }) => "found",
+        Ok(Answer::Missing) => "missing",
+        Ok(Answer::Gone) => "gone",
+        Err(error) => error.cause.word(),
     }
 }
 

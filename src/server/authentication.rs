@@ -20,8 +20,18 @@ pub(super) fn principal<T>(request: &Request<T>) -> Option<Principal> {
 /// The trace id of a W3C `traceparent`; empty where there is none or it isn't
 /// well formed.
 pub(super) fn trace_id(metadata: &MetadataMap) -> String {
-    let text = metadata.get("traceparent").and_then(|value| value.to_str().ok());
-    text.and_then(well_formed).unwrap_or_default().to_owned()
+    traceparent(metadata).map(trace_of).unwrap_or_default().to_owned()
+}
+
+/// The W3C `traceparent`, where there is one and it is well formed.
+pub(super) fn traceparent(metadata: &MetadataMap) -> Option<&str> {
+    let text = metadata.get("traceparent")?.to_str().ok()?;
+    well_formed(text).map(|_| text)
+}
+
+/// The trace id of a well formed `traceparent`.
+pub(super) fn trace_of(traceparent: &str) -> &str {
+    well_formed(traceparent).unwrap_or_default()
 }
 
 fn well_formed(traceparent: &str) -> Option<&str> {

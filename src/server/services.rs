@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
+use tracing::{Instrument as _, Span};
 
 use super::{authentication, status};
 use crate::engine::{Caller, Engine, Refusal};
@@ -21,6 +22,8 @@ use crate::proto::server::pipeline_service_server::{
     PipelineServiceServer, SERVICE_NAME as PIPELINE,
 };
 use crate::proto::server::run_service_server::{RunServiceServer, SERVICE_NAME as RUN};
+use crate::telemetry::trail::{Names, Trail};
+use crate::telemetry::{measure, spans};
 
 /// The services' names; the empty one is the daemon as a whole.
 pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
@@ -64,9 +67,10 @@ impl Edge {
         A: prost::Message,
         F: Future<Output = Result<A, Refusal>>,
     {
-        let mut line = Line::begin(rpc);
+        let mut line = Line::begin(rpc, authentication::traceparent(request.metadata()));
         let caller = self.caller(&mut line, &request).await?;
-        let answer = work(caller, request.into_inner()).await;
+        let work = work(caller, request.into_inner());
+        let answer = line.trail.clone().follow(work).instrument(line.span.clone()).await;
         match answer.and_then(|answer| status::fits(&answer).map(|()| answer)) {
             Ok(answer) => {
                 line.end(Code::Ok, "");
@@ -82,7 +86,7 @@ impl Edge {
         rpc: &'static str,
         request: &Request<Q>,
     ) -> Result<A, Status> {
-        let mut line = Line::begin(rpc);
+        let mut line = Line::begin(rpc, authentication::traceparent(request.metadata()));
         self.caller(&mut line, request).await?;
         line.end(Code::Unimplemented, "");
         Err(status::unserved(rpc))
@@ -94,7 +98,6 @@ impl Edge {
         match authentication::principal(request) {
             Some(principal) => {
                 line.principal.clone_from(&principal.name);
-                line.trace_id.clone_from(&trace_id);
                 Ok(Caller { principal, trace_id })
             }
             None => {
@@ -105,22 +108,36 @@ impl Edge {
     }
 }
 
-/// The log's line for one request. It names the caller and the rpc, and never
-/// a field: any of them could hold a misplaced secret.
+/// The log's line for one request, its span and its metrics. It names the caller
+/// and the rpc, of the run and the step only what the daemon knows, and no other
+/// field: any of them could hold a misplaced secret.
 struct Line {
     rpc: &'static str,
     principal: String,
+    trail: Trail,
+    span: Span,
     trace_id: String,
     begun: Instant,
     ended: bool,
 }
 
 impl Line {
-    fn begin(rpc: &'static str) -> Self {
+    /// `traceparent` is the caller's, well formed.
+    fn begin(rpc: &'static str, traceparent: Option<&str>) -> Self {
+        let span = spans::request(rpc, traceparent);
+        let own = spans::trace_id(&span);
+        // Without spans there is still the caller's trace to be found by.
+        let trace_id = if own.is_empty() {
+            traceparent.map(authentication::trace_of).unwrap_or_default().to_owned()
+        } else {
+            own
+        };
         Self {
             rpc,
             principal: String::new(),
-            trace_id: String::new(),
+            trail: Trail::default(),
+            span,
+            trace_id,
             begun: Instant::now(),
             ended: false,
         }
@@ -133,13 +150,22 @@ impl Line {
 
     fn end(&mut self, code: Code, reason: &'static str) {
         self.ended = true;
-        self.write(&format!("{code:?}"), reason);
+        self.write(code_word(code), reason);
     }
 
-    fn write(&self, code: &str, reason: &str) {
-        let Self { rpc, principal, trace_id, begun, .. } = self;
-        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(rpc, principal, code, reason, ms, trace_id, "request");
+    fn write(&self, code: &'static str, reason: &'static str) {
+        let Self { rpc, principal, trace_id, begun, span, .. } = self;
+        let took = begun.elapsed();
+        measure::request(rpc, code, reason, took);
+        let Names { run, step } = self.trail.names();
+        span.record("paramd.code", code);
+        span.record("paramd.reason", reason);
+        span.record("paramd.step", step.as_str());
+        if code != "Ok" {
+            span.record("otel.status_code", "ERROR");
+        }
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(rpc, principal, run, step, code, reason, ms, trace_id, "request");
     }
 }
 
@@ -148,5 +174,28 @@ impl Drop for Line {
         if !self.ended {
             self.write("Cancelled", "");
         }
+    }
+}
+
+/// The code's name, as in metrics and the log.
+fn code_word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "Ok",
+        Code::Cancelled => "Cancelled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
     }
 }

@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use self::clock::Clock;
 use self::failure::read_failure;
@@ -35,6 +36,7 @@ use super::{
 };
 use crate::audit::{EventDraft, Recorded};
 use crate::name::{PipelineName, RunId, RunKey};
+use crate::telemetry::spans;
 
 /// Jobs that may wait for the writer before callers wait to hand theirs over.
 const WAITING_JOBS: usize = 1024;
@@ -170,11 +172,12 @@ impl SqliteStore {
     ) -> Pending<'_, Result<T, StoreError>> {
         let (answer, answered) = oneshot::channel();
         let job = job(answer);
-        Box::pin(async move {
+        let waits = async move {
             let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
             jobs.send(job).await.map_err(|_| StoreError::Closed)?;
             answered.await.unwrap_or(Err(StoreError::Closed))
-        })
+        };
+        Box::pin(waits.instrument(spans::commit()))
     }
 
     /// Reads on a connection of its own.
@@ -218,6 +221,15 @@ impl std::fmt::Debug for SqliteStore {
 impl Store for SqliteStore {
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn open_runs(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let sql = "select count(*) from runs where outcome is null";
+            let count: i64 =
+                connection.query_row(sql, [], |row| row.get(0)).map_err(read_failure)?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
     }
 
     fn create_run(

@@ -13,6 +13,8 @@ use self::plant::Planted;
 use crate::support::bao::Bao;
 use crate::support::config::Config;
 use crate::support::daemon::Launch;
+use crate::support::free_port;
+use crate::support::otlp::Receiver;
 use crate::support::postgres::Postgres;
 
 /// A place that may hold no secret, and all that was written there.
@@ -40,6 +42,8 @@ struct Sinks {
     commands: Sink,
     log: Sink,
     store: Sink,
+    metrics: Sink,
+    spans: Sink,
 }
 
 impl Sinks {
@@ -51,11 +55,14 @@ impl Sinks {
             commands: Sink::new("what commands wrote"),
             log: Sink::new("the daemon's log"),
             store: Sink::new("the store's files"),
+            metrics: Sink::new("the metrics"),
+            spans: Sink::new("the spans"),
         }
     }
 
-    fn all(&self) -> [&Sink; 6] {
-        [&self.errors, &self.answers, &self.audit, &self.commands, &self.log, &self.store]
+    fn all(&self) -> [&Sink; 8] {
+        let Self { errors, answers, audit, commands, log, store, metrics, spans } = self;
+        [errors, answers, audit, commands, log, store, metrics, spans]
     }
 }
 
@@ -65,11 +72,17 @@ async fn no_secret_is_where_it_does_not_belong() {
     let mut planted = plant::plant(&bao).await;
     let server = Postgres::start().await;
     let config = plant::configure(&bao, &server, &mut planted).await;
+    let (port, receiver) = (free_port(), Receiver::start().await);
+    let settings = std::fs::read_to_string(config.path.join("paramd.yaml")).unwrap();
+    let told =
+        format!("metrics: \"127.0.0.1:{port}\"\ntraces: {{ otlp: \"{}\" }}\n", receiver.address());
+    config.write("paramd.yaml", told + &settings);
     let everything = "trace,vaultrs=trace,rustify=trace,sqlx=trace,sqlx_core=trace,sqlx_postgres=trace,reqwest=trace,hyper=trace,h2=trace";
     let mut launch = Launch::plain(&config.path, config.around())
         .env("PARAMD_LOG", everything)
         .env("RUST_LOG", everything)
-        .env("RUST_BACKTRACE", "full");
+        .env("RUST_BACKTRACE", "full")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100");
     for (name, value) in planted.variables() {
         launch = launch.env(&name, &value);
     }
@@ -87,6 +100,10 @@ async fn no_secret_is_where_it_does_not_belong() {
     }
     drive::ends(&daemon, &planted, &mut sinks).await;
     store(&config.path.join("state"), &mut sinks.store);
+    let scraped = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+    sinks.metrics.add(scraped.text().await.unwrap());
+    receiver.wait_for("RevealSecrets").await;
+    sinks.spans.add(receiver.bytes());
     sinks.log.add(daemon.log());
     heard(&daemon.log());
     assert!(server.log().contains("told: "), "PostgreSQL was told to speak of values");

@@ -1,6 +1,10 @@
 //! Living with a daemon that serves: what changes on disk while it does.
 
+mod log;
+mod metrics;
 mod reload;
+mod service;
+mod traces;
 mod watch;
 
 use std::time::Duration;

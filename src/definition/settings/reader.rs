@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{KeyFiles, Listen, ServerSettings, SourceEntry};
+use super::{KeyFiles, Listen, LogForm, ServerSettings, SourceEntry, observe};
 use crate::definition::grant::{self, Known};
 use crate::name::SourceName;
 use crate::source::{Kind, registry};
@@ -41,6 +41,8 @@ pub(in crate::definition) fn read(
     let tokens = keys.optional("tokens");
     let lifetime = keys.optional("lifetime");
     let timeout = keys.optional("resolve_timeout");
+    let (metrics, traces) = (keys.optional("metrics"), keys.optional("traces"));
+    let log = keys.optional("log");
     let sources = keys.optional("sources");
     keys.finish(problems);
 
@@ -70,6 +72,9 @@ pub(in crate::definition) fn read(
     if let Some(node) = timeout {
         read_timeout(node, &mut settings, problems);
     }
+    settings.metrics = metrics.and_then(|node| observe::metrics(node, problems));
+    settings.traces = traces.and_then(|node| observe::traces(node, problems));
+    settings.log = log.and_then(|node| observe::log(node, problems)).unwrap_or(settings.log);
     if let Some(node) = sources {
         settings.sources = read_sources(node, base, known, problems);
     }
@@ -89,6 +94,9 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
         default_lifetime: Duration::from_secs(24 * 3_600),
         maximum_lifetime: Duration::from_secs(7 * 24 * 3_600),
         resolve_timeout: Duration::from_secs(30),
+        metrics: None,
+        traces: None,
+        log: LogForm::Text,
         sources: BTreeMap::new(),
     }
 }

@@ -25,6 +25,7 @@ use crate::resolve::{self, Resolution};
 use crate::secret::SecretBytes;
 use crate::store::sealing::Unsealable;
 use crate::store::{AttemptMode, Created, NewRun, StoreError};
+use crate::telemetry::{measure, trail};
 
 /// All that the first call of a run needs to resolve it.
 pub(super) struct FirstCall {
@@ -121,6 +122,7 @@ impl Engine {
             fingerprints: &self.fingerprints,
             deadline,
         };
+        let begun = Instant::now();
         let resolved = match &first.repeats {
             None => resolve::resolve(&resolution)
                 .await
@@ -130,6 +132,7 @@ impl Engine {
                 .await
                 .map_err(|failures| (failures, exact_refusal as Telling)),
         };
+        measure::resolution(resolved.is_ok(), begun.elapsed());
         match resolved {
             Ok(outcome) => self.keep(caller, key, first, outcome, event).await,
             Err((failures, tell)) => Err(self.failed(key, failures, tell, event).await),
@@ -146,6 +149,7 @@ impl Engine {
     ) -> Refusal {
         event.outcome = Outcome::Failed;
         event.parameters = accesses_of(&failures);
+        trail::note(&event);
         let kept = life::failure_record(&failures);
         let refusal = tell(failures);
         refusal.reason().clone_into(&mut event.reason);
@@ -178,6 +182,7 @@ impl Engine {
         name_accesses(&mut event, &record.snapshot, parameters, &self.fingerprints);
         event.run = Some((key.run_id.clone(), key.attempt));
         event.bundle.clone_from(&first.plan.bundle);
+        trail::note(&event);
         let Ok(sealed) = self.seal(key, &outcome.secrets) else {
             return Err(self.refuse(event, internal("the secrets could not be sealed")).await);
         };

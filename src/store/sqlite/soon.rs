@@ -71,6 +71,11 @@ impl Soon {
         self.queue().closed = true;
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.queue().waiting.is_empty()

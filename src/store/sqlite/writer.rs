@@ -17,6 +17,7 @@ use super::soon::Soon;
 use super::{OnFatal, StoreError};
 use crate::audit::EventDraft;
 use crate::audit::verify::Head;
+use crate::telemetry::measure;
 
 /// The most jobs of one commit.
 const BATCH: usize = 64;
@@ -168,6 +169,7 @@ impl Writer {
             return Ok(());
         }
         let mut answers = Vec::with_capacity(jobs.len());
+        let begun = std::time::Instant::now();
         let committed = self.transact(jobs, &soon, &mut answers);
         match committed {
             Ok(()) => {
@@ -183,6 +185,7 @@ impl Writer {
                 self.shared.soon.give_back(soon);
             }
         }
+        measure::commit(committed.is_ok(), begun.elapsed(), self.shared.soon.len());
         let told = committed.map_err(|failure| failure.store_error("commit"));
         if let Err(error) = &told {
             tracing::error!(%error, "a commit failed: nothing of it was kept");

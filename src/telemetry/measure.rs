@@ -1,0 +1,140 @@
+//! All metrics, each with labels of a closed set: what callers, runs and
+//! parameters are called is in none.
+
+use std::time::Duration;
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::name::SourceName;
+
+const REQUESTS: &str = "paramd_requests_total";
+const REQUEST_SECONDS: &str = "paramd_request_duration_seconds";
+const RESOLUTIONS: &str = "paramd_resolutions_total";
+const RESOLUTION_SECONDS: &str = "paramd_resolution_duration_seconds";
+const READS: &str = "paramd_source_reads_total";
+const READ_SECONDS: &str = "paramd_source_read_duration_seconds";
+const RETRIES: &str = "paramd_source_retries_total";
+const REVEALED: &str = "paramd_secrets_revealed_total";
+const COMMITS: &str = "paramd_store_commits_total";
+const COMMIT_SECONDS: &str = "paramd_store_commit_duration_seconds";
+const WAITING: &str = "paramd_audit_events_waiting";
+const OPEN_RUNS: &str = "paramd_open_runs";
+const RELOADS: &str = "paramd_reloads_total";
+const CURRENT: &str = "paramd_bundle_current";
+const TAKEN: &str = "paramd_bundle_taken_timestamp_seconds";
+const BUILD: &str = "paramd_build_info";
+const RESIDENT: &str = "process_resident_memory_bytes";
+const FILES: &str = "process_open_fds";
+
+/// The upper ends of the histograms' buckets, in seconds.
+const BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Begins to count. None where something counts already, or the buckets are
+/// wrong: both are faults of ours.
+pub fn install() -> Option<PrometheusHandle> {
+    let suffix = Matcher::Suffix("_seconds".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(suffix, &BUCKETS).ok()?;
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    describe();
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Some(handle)
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, "Requests that were answered, by rpc, code and reason.");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "From a request's arrival to its answer.");
+    describe_counter!(RESOLUTIONS, "Runs that were resolved, or could not be.");
+    describe_histogram!(RESOLUTION_SECONDS, Unit::Seconds, "How long resolving a run took.");
+    describe_counter!(READS, "Reads of sources, retries included, by source and outcome.");
+    describe_histogram!(READ_SECONDS, Unit::Seconds, "How long one call of a source took.");
+    describe_counter!(RETRIES, "Calls of a source after the first for one read.");
+    describe_counter!(REVEALED, "Secrets that were handed out.");
+    describe_counter!(COMMITS, "Commits of the store, by outcome; an audit event is in one.");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "How long a commit took.");
+    describe_gauge!(WAITING, "Audit events that wait for the next commit.");
+    describe_gauge!(OPEN_RUNS, "Runs that are open.");
+    describe_counter!(RELOADS, "Times that a bundle was taken in anew, or refused.");
+    describe_gauge!(CURRENT, "1 while what is on disk is in force, 0 while it is refused.");
+    describe_gauge!(TAKEN, Unit::Seconds, "When the bundle in force was taken.");
+    describe_gauge!(BUILD, "1; the label tells the version.");
+    describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
+    describe_gauge!(FILES, "Open file descriptors.");
+}
+
+/// A request was answered.
+pub fn request(rpc: &'static str, code: &'static str, reason: &'static str, took: Duration) {
+    counter!(REQUESTS, "rpc" => rpc, "code" => code, "reason" => reason).increment(1);
+    histogram!(REQUEST_SECONDS, "rpc" => rpc).record(took);
+}
+
+/// A run was resolved, or could not be.
+pub fn resolution(succeeded: bool, took: Duration) {
+    counter!(RESOLUTIONS, "outcome" => outcome(succeeded)).increment(1);
+    histogram!(RESOLUTION_SECONDS).record(took);
+}
+
+/// A source was asked; `outcome` is found, missing, gone or a cause.
+pub fn source_read(source: &SourceName, outcome: &'static str, is_retry: bool, took: Duration) {
+    let name = source.as_str().to_owned();
+    counter!(READS, "source" => name.clone(), "outcome" => outcome).increment(1);
+    if is_retry {
+        counter!(RETRIES, "source" => name.clone()).increment(1);
+    }
+    histogram!(READ_SECONDS, "source" => name).record(took);
+}
+
+/// Secrets were handed out.
+pub fn revealed(count: usize) {
+    counter!(REVEALED).increment(u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+/// The store committed, or could not; so many events still wait.
+pub fn commit(succeeded: bool, took: Duration, waiting: usize) {
+    counter!(COMMITS, "outcome" => outcome(succeeded)).increment(1);
+    histogram!(COMMIT_SECONDS).record(took);
+    gauge!(WAITING).set(u32::try_from(waiting).unwrap_or(u32::MAX));
+}
+
+/// A bundle was taken at `time`, in seconds since 1970.
+pub fn bundle_taken(time: i64) {
+    gauge!(CURRENT).set(1.0);
+    let seconds = u32::try_from(time).unwrap_or(u32::MAX);
+    gauge!(TAKEN).set(seconds);
+}
+
+/// What was on disk was looked at while serving.
+pub fn reload(succeeded: bool) {
+    counter!(RELOADS, "outcome" => outcome(succeeded)).increment(1);
+    if !succeeded {
+        gauge!(CURRENT).set(0.0);
+    }
+}
+
+/// So many runs are open.
+pub fn open_runs(count: u64) {
+    gauge!(OPEN_RUNS).set(u32::try_from(count).unwrap_or(u32::MAX));
+}
+
+/// What the process uses, as far as the system tells.
+pub(super) fn process() {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u32>().ok());
+    if let Some(pages) = pages {
+        let page = u32::try_from(rustix::param::page_size()).unwrap_or(4_096);
+        gauge!(RESIDENT).set(f64::from(pages) * f64::from(page));
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        gauge!(FILES).set(u32::try_from(files.count()).unwrap_or(u32::MAX));
+    }
+}
+
+fn outcome(succeeded: bool) -> &'static str {
+    if succeeded { "succeeded" } else { "failed" }
+}
