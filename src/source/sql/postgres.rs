@@ -163,7 +163,7 @@ fn guarded(query: &str, limit: usize) -> String {
         "with paramd_rows as materialized (\n{query}\n) \
          select paramd_rows.* from paramd_rows \
          where pg_catalog.length(pg_catalog.repeat('xx', \
-         case when pg_catalog.octet_length(paramd_rows::text) > {MAX_ROW} \
+         case when pg_catalog.octet_length((paramd_rows.*)::text) > {MAX_ROW} \
          then 2147483647 else 0 end)) = 0 \
          limit {}",
         limit + 1

@@ -1,5 +1,7 @@
 //! Tests of cells.
 
+use proptest::prelude::*;
+
 use super::super::bind;
 use super::*;
 
@@ -150,5 +152,37 @@ fn what_is_bound_is_read_back() {
             "{form:?} {}",
             back.ok().and_then(|v| v.text()).unwrap_or_default()
         );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_cell_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let scalars = [
+            Form::Bool, Form::Int2, Form::Int4, Form::Int8, Form::Oid, Form::Float4, Form::Float8,
+            Form::Numeric, Form::Text, Form::Bytes, Form::Date, Form::Time, Form::Timestamp,
+            Form::TimestampTz, Form::Uuid, Form::Json, Form::Jsonb, Form::Inet, Form::Cidr,
+        ];
+        for form in scalars {
+            let _ = cell(&form, &bytes);
+            let _ = cell(&Form::Array { item: Box::new(form), oid: 1 }, &bytes);
+        }
+    }
+
+    #[test]
+    fn a_decimal_comes_back_to_the_letter(digits in "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?") {
+        let zero = digits.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
+        let expected = if zero { digits.trim_start_matches('-') } else { &digits };
+        let bytes = bind::write(&text(&digits), &Form::Numeric).unwrap();
+        prop_assert_eq!(cell(&Form::Numeric, &bytes), Ok(text(expected)));
+    }
+
+    #[test]
+    fn a_moment_comes_back_to_the_microsecond(micros in any::<i64>()) {
+        for form in [Form::Timestamp, Form::TimestampTz] {
+            if let Ok(read) = cell(&form, &micros.to_be_bytes()) {
+                prop_assert_eq!(bind::write(&read, &form), Ok(micros.to_be_bytes().to_vec()));
+            }
+        }
     }
 }
