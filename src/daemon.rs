@@ -4,6 +4,7 @@ mod dev;
 mod manager;
 mod observe;
 mod reload;
+mod sources;
 mod watch;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ use crate::yaml::diagnostic;
 use dev::DevFolder;
 use manager::ServiceManager;
 use reload::Reloader;
+use sources::Connected;
 
 /// How to serve.
 pub struct ServeOptions {
@@ -175,8 +177,8 @@ pub async fn serve(
     let pipelines = compiled.plans.pipelines.len();
     let fingerprints = Fingerprints::new(&fingerprints);
     let written = compiled.bundle.settings.clone();
-    let in_force = in_force(compiled, &settings, &options, None)?;
-    let sources = in_force.sources.clone();
+    let sources = Connected::default().next(&settings, &options.environment)?;
+    let in_force = in_force(compiled, &settings, &options, sources.sources());
     let engine = Arc::new(Engine::new(in_force, store.clone(), Sealer::new(sealing), fingerprints));
     store.record(vec![lifecycle(Action::Start, &bundle)]).await?;
     if let Some(dev) = &options.dev {
@@ -226,30 +228,13 @@ fn warn_of_lost_keys(settings: &ServerSettings) {
     }
 }
 
-/// What is in force, with its sources ready. One whose settings are those of
-/// `known` is taken from there, with its connections and logins.
+/// What is in force, with these sources.
 fn in_force(
     compiled: Compiled,
     settings: &ServerSettings,
     options: &ServeOptions,
-    known: Option<(&ServerSettings, &Sources)>,
-) -> Result<InForce, DaemonError> {
-    let mut sources = Sources::new();
-    for (name, entry) in &settings.sources {
-        let unchanged = known.and_then(|(before, sources)| {
-            let before = before.sources.get(name)?;
-            (before.kind == entry.kind && before.written == entry.written)
-                .then(|| sources.get(name).cloned())?
-        });
-        let source = match unchanged {
-            Some(source) => source,
-            None => entry
-                .settings
-                .connect(&options.environment)
-                .map_err(|error| DaemonError::Source { source_name: name.clone(), error })?,
-        };
-        sources.insert(name.clone(), source);
-    }
+    sources: Sources,
+) -> InForce {
     let policies = match &options.dev {
         Some(dev) => compiled.policies.with_dev_user(dev.uid),
         None => compiled.policies,
@@ -257,13 +242,13 @@ fn in_force(
     if policies.is_empty() {
         tracing::warn!("there are no policies, so every request is denied");
     }
-    Ok(InForce {
+    InForce {
         plans: compiled.plans,
         policies,
         sources,
         maximum_lifetime: settings.maximum_lifetime,
         resolve_timeout: settings.resolve_timeout,
-    })
+    }
 }
 
 async fn listen(

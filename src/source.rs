@@ -110,6 +110,12 @@ pub trait Settings: Send + Sync + std::fmt::Debug {
     /// Something local is missing, such as a CA file.
     fn connect(&self, environment: &Environment) -> Result<Arc<dyn Source>, ConnectError>;
 
+    /// The files that [`Settings::connect`] reads, such as a CA: a source of which
+    /// one has changed is made ready anew.
+    fn files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
     /// Why this source can never give what is at a canonical address, such as a
     /// variable that it doesn't list; none: it may. For addresses that are known
     /// at load; reading such a one fails with [`Cause::NotGranted`].

@@ -10,13 +10,13 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use super::manager::ServiceManager;
+use super::sources::Connected;
 use super::watch::Watch;
 use super::{ServeOptions, in_force, lifecycle};
 use crate::audit::{Action, Outcome};
 use crate::definition::ServerSettings;
 use crate::engine::Engine;
 use crate::load::{Loaded, load};
-use crate::resolve::fetch::Sources;
 use crate::store::Store;
 use crate::telemetry::measure;
 use crate::yaml::diagnostic;
@@ -53,7 +53,7 @@ pub(super) struct Reloader {
     /// The settings in force, as they are written.
     pub(super) settings: ServerSettings,
     /// Their sources.
-    pub(super) sources: Sources,
+    pub(super) sources: Connected,
     /// The bundle in force.
     pub(super) bundle: String,
     /// Whether what is on disk is in force.
@@ -66,7 +66,8 @@ impl Reloader {
     /// Looks at the files at every SIGHUP and whenever they change.
     pub(super) async fn run(mut self, mut hangup: Signal) {
         let mut watch = Watch::new(&self.options.config).await;
-        let mut refused = None;
+        // What has changed since the daemon read it to start is news too.
+        let mut refused = self.take_in(Asked::ByFiles, None).await;
         loop {
             let asked = tokio::select! {
                 Some(()) = hangup.recv() => Asked::BySignal,
@@ -142,13 +143,15 @@ impl Reloader {
         }
         lines.iter().for_each(|line| tracing::warn!("{line}"));
         let bundle = compiled.plans.bundle.clone();
-        let known = Some((&self.settings, &self.sources));
-        let next = in_force(compiled, &settings, &self.options, known)
+        let sources = self
+            .sources
+            .next(&settings, &self.options.environment)
             .map_err(|error| vec![error.to_string()])?;
+        let next = in_force(compiled, &settings, &self.options, sources.sources());
         let recorded = self.store.record(vec![lifecycle(Action::Reload, &bundle)]).await;
         // What can't be recorded isn't done.
         recorded.map_err(|error| vec![format!("it can't be recorded: {error}")])?;
-        self.sources = next.sources.clone();
+        self.sources = sources;
         self.settings = settings;
         self.bundle = bundle;
         self.engine.put_in_force(next);

@@ -4,6 +4,7 @@ mod log;
 mod metrics;
 mod reload;
 mod service;
+mod sources;
 mod traces;
 mod watch;
 

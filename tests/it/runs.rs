@@ -14,7 +14,7 @@ mod polls;
 mod postgres;
 mod process;
 mod reasons;
-mod vault;
+pub(crate) mod vault;
 
 use crate::support::config::Config;
 

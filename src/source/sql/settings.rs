@@ -59,6 +59,13 @@ enum Database {
 }
 
 impl Settings for Database {
+    fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Postgres(ServerSettings { tls: Tls::On(Some(ca)), .. }) => vec![ca],
+            Self::Postgres(_) | Self::Sqlite(_) => Vec::new(),
+        }
+    }
+
     fn connect(&self, environment: &Environment) -> Result<Arc<dyn Source>, ConnectError> {
         match self {
             Self::Sqlite(file) => Ok(Arc::new(file.clone())),

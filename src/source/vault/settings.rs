@@ -48,6 +48,10 @@ impl Settings for VaultSettings {
         Ok(Arc::new(store))
     }
 
+    fn files(&self) -> Vec<&Path> {
+        self.ca.as_deref().into_iter().collect()
+    }
+
     fn refuses(&self, read: &Read) -> Option<&'static str> {
         let mount = read.address.get(MOUNT)?;
         let listed = self.mounts.contains(mount);

@@ -33,7 +33,7 @@ steps:
 pub(super) const PASSWORD: &str = "p@ss word/with:signs-8842";
 
 /// An OpenBao with what the pipeline reads, and a configuration at `address`.
-pub(super) async fn vaulted(bao: &Bao, address: &str) -> Config {
+pub(crate) async fn vaulted(bao: &Bao, address: &str) -> Config {
     let sources = format!(
         r#"  main:
     vault: {{ address: "{address}", ca: "{}", mounts: {{ secret: kv-v2 }}, auth: {{ approle: {{ role_id: {{ file: role }}, secret_id: {{ file: secret }} }} }} }}
@@ -48,7 +48,7 @@ pub(super) async fn vaulted(bao: &Bao, address: &str) -> Config {
     config
 }
 
-pub(super) async fn filled() -> Bao {
+pub(crate) async fn filled() -> Bao {
     let bao = Bao::start().await;
     bao.write("secret", "ml/dev/db", json!({ "user": "u", "password": PASSWORD }), true).await;
     bao.write("secret", "ml/key", json!({ "key": "other-key-0b5a66d1" }), true).await;
