@@ -124,6 +124,7 @@ struct Line {
 impl Line {
     /// `traceparent` is the caller's, well formed.
     fn begin(rpc: &'static str, traceparent: Option<&str>) -> Self {
+        measure::request_begun();
         let span = spans::request(rpc, traceparent);
         let own = spans::trace_id(&span);
         // Without spans there is still the caller's trace to be found by.

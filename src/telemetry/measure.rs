@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::name::SourceName;
 
 const REQUESTS: &str = "paramd_requests_total";
+const IN_FLIGHT: &str = "paramd_requests_in_flight";
 const REQUEST_SECONDS: &str = "paramd_request_duration_seconds";
 const RESOLUTIONS: &str = "paramd_resolutions_total";
 const RESOLUTION_SECONDS: &str = "paramd_resolution_duration_seconds";
@@ -33,9 +34,21 @@ const FILES: &str = "process_open_fds";
 const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// All that was counted.
+#[derive(Clone)]
+pub struct Counted(PrometheusHandle);
+
+impl Counted {
+    /// As Prometheus' text.
+    pub(super) fn text(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
 /// Begins to count. None where something counts already, or the buckets are
 /// wrong: both are faults of ours.
-pub fn install() -> Option<PrometheusHandle> {
+pub fn install() -> Option<Counted> {
     let suffix = Matcher::Suffix("_seconds".to_owned());
     let builder = PrometheusBuilder::new().set_buckets_for_metric(suffix, &BUCKETS).ok()?;
     let recorder = builder.build_recorder();
@@ -43,11 +56,12 @@ pub fn install() -> Option<PrometheusHandle> {
     metrics::set_global_recorder(recorder).ok()?;
     describe();
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Some(handle)
+    Some(Counted(handle))
 }
 
 fn describe() {
     describe_counter!(REQUESTS, "Requests that were answered, by rpc, code and reason.");
+    describe_gauge!(IN_FLIGHT, "Requests that wait for their answers.");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "From a request's arrival to its answer.");
     describe_counter!(RESOLUTIONS, "Runs that were resolved, or could not be.");
     describe_histogram!(RESOLUTION_SECONDS, Unit::Seconds, "How long resolving a run took.");
@@ -67,8 +81,14 @@ fn describe() {
     describe_gauge!(FILES, "Open file descriptors.");
 }
 
+/// A request has come; [`request`] follows.
+pub fn request_begun() {
+    gauge!(IN_FLIGHT).increment(1.0);
+}
+
 /// A request was answered.
 pub fn request(rpc: &'static str, code: &'static str, reason: &'static str, took: Duration) {
+    gauge!(IN_FLIGHT).decrement(1.0);
     counter!(REQUESTS, "rpc" => rpc, "code" => code, "reason" => reason).increment(1);
     histogram!(REQUEST_SECONDS, "rpc" => rpc).record(took);
 }

@@ -13,13 +13,12 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-use super::measure;
+use super::measure::{self, Counted};
 
 /// The most connections at a time; the next one waits.
 const MAX_CONNECTIONS: usize = 32;
@@ -40,15 +39,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves `/metrics` and `/healthz` until it is dropped.
-pub async fn serve(listener: TcpListener, handle: PrometheusHandle, refresh: Refresh) {
+pub async fn serve(listener: TcpListener, counted: Counted, refresh: Refresh) {
     let scrape = move || {
-        let (handle, refresh) = (handle.clone(), refresh.clone());
+        let (counted, refresh) = (counted.clone(), refresh.clone());
         async move {
             let text = tokio::task::spawn_blocking(move || {
                 refresh();
                 measure::process();
-                handle.run_upkeep();
-                handle.render()
+                counted.text()
             });
             match text.await {
                 Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),

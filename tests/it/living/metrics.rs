@@ -66,6 +66,7 @@ async fn what_was_done_is_counted_without_a_name_of_a_caller_or_a_run() {
     assert_eq!(sample(&text, missing), 1.0);
     assert_eq!(sample(&text, "paramd_secrets_revealed_total"), 1.0);
     assert_eq!(sample(&text, "paramd_open_runs"), 1.0);
+    assert_eq!(sample(&text, "paramd_requests_in_flight"), 0.0);
     assert_eq!(sample(&text, "paramd_bundle_current"), 1.0);
     assert!(sample(&text, "paramd_bundle_taken_timestamp_seconds") > 1.6e9);
     assert!(sample(&text, "paramd_store_commits_total{outcome=\"succeeded\"}") >= 4.0);
