@@ -30,6 +30,7 @@ mod secrets;
 mod serve;
 mod table;
 mod text;
+mod token;
 mod usage;
 
 use std::ffi::OsString;
@@ -68,10 +69,13 @@ struct Cli {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// Where the daemon listens, as unix:PATH; else PARAMD_ENDPOINT, else
-    /// $XDG_RUNTIME_DIR/paramd/paramd.sock, else /run/paramd/paramd.sock.
+    /// Where the daemon listens, as unix:PATH or https://HOST:PORT; else
+    /// PARAMD_ENDPOINT, else $XDG_RUNTIME_DIR/paramd/paramd.sock, else
+    /// /run/paramd/paramd.sock.
     #[arg(long, global = true, value_name = "ENDPOINT")]
     endpoint: Option<String>,
+    #[command(flatten)]
+    access: client::Access,
     /// How data is printed: as tables for people, or as JSON for programs.
     #[arg(
         long,
@@ -123,6 +127,8 @@ enum Command {
     Complete(complete::Args),
     /// Reads and verifies the audit log.
     Audit(audit::Args),
+    /// Makes, lists and revokes bearer tokens, in the daemon's files.
+    Token(token::Args),
 }
 
 /// What a command works with.
@@ -134,7 +140,9 @@ struct App {
 
 impl App {
     async fn connect(&self) -> Result<client::Daemon, CliError> {
-        Endpoint::choose(self.global.endpoint.as_deref(), &self.environment)?.connect().await
+        Endpoint::choose(self.global.endpoint.as_deref(), &self.environment)?
+            .connect(&self.global.access, &self.environment)
+            .await
     }
 
     fn wants_json(&self) -> bool {
@@ -190,6 +198,7 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Runs(args) => runs::run(&app, &args).await,
         Command::Complete(args) => complete::run(&app, &args).await,
         Command::Audit(args) => audit::run(&app, &args).await,
+        Command::Token(args) => token::run(&app, &args),
     }
 }
 
@@ -198,7 +207,12 @@ impl Command {
     fn holds_secrets(&self) -> bool {
         matches!(
             self,
-            Self::Serve(_) | Self::Resolve(_) | Self::Explain(_) | Self::Run(_) | Self::Reveal(_)
+            Self::Serve(_)
+                | Self::Resolve(_)
+                | Self::Explain(_)
+                | Self::Run(_)
+                | Self::Reveal(_)
+                | Self::Token(_)
         )
     }
 }

@@ -17,18 +17,19 @@ use tokio::signal::unix::Signal;
 
 use crate::audit::{Action, EventDraft, Outcome, Principal};
 use crate::definition::ServerSettings;
-use crate::definition::settings::Listen;
+use crate::definition::settings::{Listen, TlsFiles};
 use crate::engine::{Engine, InForce};
 use crate::load::{Compiled, load};
 use crate::name::SourceName;
 use crate::resolve::fetch::Sources;
-use crate::server::{self, BoundListener, DRAIN_LIMIT, ListenError, ServeError};
+use crate::server::{self, BoundListener, Limits, ListenError, ServeError, Tls, TlsError};
 use crate::source::{ConnectError, Environment};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::keys::{FingerprintKey, KeyError, SealingKey, TokenKey};
 use crate::store::sealing::Sealer;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
+use crate::token::Tokens;
 use crate::yaml::diagnostic;
 use dev::DevFolder;
 use manager::ServiceManager;
@@ -86,6 +87,14 @@ pub enum DaemonError {
     /// The store can't record that the daemon starts.
     #[error("the audit log can't be written, so nothing is served: {0}")]
     Audit(#[from] StoreError),
+    /// TLS can't be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TCP without TLS.
+    #[error(
+        "`{0}` would be TCP without TLS, which is for `serve --dev` on the loopback alone: `tls` in paramd.yaml says which certificate and key to use"
+    )]
+    PlainTcp(SocketAddr),
     /// A socket can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -163,16 +172,20 @@ pub async fn serve(
     if let Some(folder) = &folder {
         folder.redirect(&mut settings);
     }
+    // Before anything is made: what is written must be fit to be served.
+    let tls = tls(&options, &settings)?;
     warn_of_lost_keys(&settings);
     let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
     let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
-    // Not used before there are tokens, but made and checked with the others.
-    TokenKey::load_or_create(&settings.keys.tokens)?;
+    if options.dev.is_none() {
+        // Made and checked with the others, before there is a token.
+        TokenKey::load_or_create(&settings.keys.tokens)?;
+    }
+    let tokens = Arc::new(Tokens::new(settings.tokens.clone(), settings.keys.tokens.clone()));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store, Box::new(give_up))?);
-    let listeners = listen(&options, &settings).await?;
+    let listeners = listen(addresses(&options, &settings), tls.as_ref()).await?;
     let scraped = observe::listen(settings.metrics).await?;
-    let shown: Vec<String> =
-        listeners.iter().map(|one| format!("unix:{}", one.path().display())).collect();
+    let shown: Vec<_> = listeners.iter().map(|one| one.endpoint().to_owned()).collect();
     let bundle = compiled.plans.bundle.clone();
     let pipelines = compiled.plans.pipelines.len();
     let fingerprints = Fingerprints::new(&fingerprints);
@@ -194,6 +207,7 @@ pub async fn serve(
         store: store.clone(),
         settings: written,
         sources,
+        tls,
         bundle: bundle.clone(),
         health,
         manager: ServiceManager,
@@ -210,7 +224,8 @@ pub async fn serve(
         signals.shutdown.await;
         ServiceManager.stopping();
     };
-    let served = server::serve(engine, listeners, is_current, DRAIN_LIMIT, shutdown).await;
+    let served =
+        server::serve(engine, tokens, listeners, is_current, Limits::default(), shutdown).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     let stopped = store.record(vec![lifecycle(Action::Stop, &bundle)]).await;
     let closed = store.close().await;
@@ -251,17 +266,40 @@ fn in_force(
     }
 }
 
+fn addresses<'a>(options: &'a ServeOptions, settings: &'a ServerSettings) -> &'a [Listen] {
+    if options.listen.is_empty() { &settings.listen } else { &options.listen }
+}
+
+/// What TCP is served with; without it there is TCP for trying out alone.
+fn tls(options: &ServeOptions, settings: &ServerSettings) -> Result<Option<Arc<Tls>>, DaemonError> {
+    if let Some(files) = &settings.tls {
+        return Ok(Some(Arc::new(Tls::load(&tls_files(files))?)));
+    }
+    let open = addresses(options, settings).iter().find_map(|one| match one {
+        Listen::Tcp(address) if options.dev.is_some() && address.ip().is_loopback() => None,
+        Listen::Tcp(address) => Some(*address),
+        Listen::Unix(_) => None,
+    });
+    open.map_or(Ok(None), |address| Err(DaemonError::PlainTcp(address)))
+}
+
 async fn listen(
-    options: &ServeOptions,
-    settings: &ServerSettings,
+    wanted: &[Listen],
+    tls: Option<&Arc<Tls>>,
 ) -> Result<Vec<BoundListener>, DaemonError> {
-    let wanted = if options.listen.is_empty() { &settings.listen } else { &options.listen };
     let mut listeners = Vec::with_capacity(wanted.len());
     for one in wanted {
-        let Listen::Unix(path) = one;
-        listeners.push(BoundListener::unix(path).await?);
+        listeners.push(match one {
+            Listen::Unix(path) => BoundListener::unix(path).await?,
+            Listen::Tcp(address) => BoundListener::tcp(*address, tls.cloned()).await?,
+        });
     }
     Ok(listeners)
+}
+
+fn tls_files(files: &TlsFiles) -> server::TlsFiles {
+    let TlsFiles { certificate, key, client_ca } = files.clone();
+    server::TlsFiles { certificate, key, client_ca }
 }
 
 fn lifecycle(action: Action, bundle: &str) -> EventDraft {

@@ -29,5 +29,6 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod token;
 pub mod value;
 pub mod yaml;

@@ -129,6 +129,10 @@ name!(
     AliasName, "parameter alias", is_alias, ALIAS
 );
 name!(
+    /// A bearer token's name.
+    TokenName, "token", is_dashed, DASHED
+);
+name!(
     /// A pipeline's name.
     PipelineName, "pipeline", is_dashed, DASHED
 );

@@ -1,22 +1,23 @@
 //! The gRPC edge: who calls, what the messages mean, how refusals are told.
 
+mod accept;
 mod authentication;
 mod authority;
+mod certificate;
 mod convert;
 mod gate;
+mod limits;
 mod listen;
+mod patience;
 mod services;
 mod status;
+mod tls;
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt as _, select_all};
 use tokio::sync::{oneshot, watch};
-use tokio_stream::Stream;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
@@ -24,19 +25,17 @@ use tonic_health::server::HealthReporter;
 
 use crate::engine::Engine;
 use crate::proto;
-use authority::Lenient;
+use crate::token::Tokens;
 use gate::Gate;
+use patience::Patience;
 
+pub use limits::Limits;
 pub use listen::{BoundListener, ListenError};
+pub use tls::{Files as TlsFiles, Tls, TlsError};
 
-/// How long the daemon waits for what it has begun, once it is told to stop.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long connections may take to close when nothing is begun on them any
 /// more. A stream of health or reflection may be open on one.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-/// How long to wait after a connection could not be accepted: with no file
-/// descriptor left, the next try fails the same.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The health service that tells whether the bundle on disk is the one in force;
 /// the others tell whether requests are answered.
@@ -48,14 +47,13 @@ const MAX_STREAMS: u32 = 256;
 const MAX_HEADERS: u32 = 16 << 10;
 /// The most bytes of a frame: HTTP/2's own default.
 const MAX_FRAME: u32 = 16 << 10;
+/// The most bytes on their way that nobody has read, of a request and of a
+/// connection.
+const WINDOW: u32 = 1 << 20;
 /// The most streams that a client took back before they were looked at.
 const MAX_PENDING_RESETS: usize = 32;
 /// The most streams of a connection that we end for the client's errors.
 const MAX_ERROR_RESETS: usize = 256;
-/// How often a quiet connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How long it may take to say so.
-const KEEPALIVE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why the edge can't serve, in our own words.
 #[derive(Debug, thiserror::Error)]
@@ -71,28 +69,28 @@ pub enum ServeError {
     Transport,
 }
 
-/// Serves until `shutdown`, and then what was begun for at most `drain`
-/// ([`DRAIN_LIMIT`] as shipped); new requests are answered `NOT_SERVING`
-/// meanwhile. The sockets' files are gone at the end. `bundle` says whether what is
-/// on disk is in force.
+/// Serves until `shutdown`, and then what was begun for at most `limits.drain`;
+/// new requests are answered `NOT_SERVING` meanwhile. The sockets' files are gone
+/// at the end. `bundle` says whether what is on disk is in force.
 ///
 /// # Errors
 /// Nothing was served, or the transport gave up.
 pub async fn serve(
     engine: Arc<Engine>,
+    tokens: Arc<Tokens>,
     listeners: Vec<BoundListener>,
     bundle: watch::Receiver<bool>,
-    drain: Duration,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    serve_routes(services::routes(engine), listeners, bundle, drain, shutdown).await
+    serve_routes(services::routes(engine, tokens), listeners, bundle, limits, shutdown).await
 }
 
 async fn serve_routes(
     routes: Routes,
     listeners: Vec<BoundListener>,
     bundle: watch::Receiver<bool>,
-    drain: Duration,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     if listeners.is_empty() {
@@ -100,15 +98,18 @@ async fn serve_routes(
     }
     let health = HealthReporter::new();
     report(&health, ServingStatus::Serving).await;
+    // Known before the first caller is, who may ask at once.
+    health.set_service_status(BUNDLE, ServingStatus::Serving).await;
     let routes = with_standard_services(routes, &health)?;
     let gate = Gate::new();
     let (listeners, files): (Vec<_>, Vec<_>) =
         listeners.into_iter().map(BoundListener::into_parts).unzip();
 
     let (close, closing) = oneshot::channel::<()>();
-    let served = limited().layer(gate.clone()).serve_with_incoming_shutdown(
+    let server = limited(&limits).layer(Patience::new(limits.message)).layer(gate.clone());
+    let served = server.serve_with_incoming_shutdown(
         routes.prepare(),
-        incoming(listeners),
+        accept::incoming(listeners, &limits),
         async {
             // Dropped or sent to, it is time to close.
             let _ = closing.await;
@@ -118,7 +119,7 @@ async fn serve_routes(
         shutdown.await;
         tracing::info!(begun = gate.begun(), "stopping: no new requests are taken");
         report(&health, ServingStatus::NotServing).await;
-        if tokio::time::timeout(drain, gate.close()).await.is_err() {
+        if tokio::time::timeout(limits.drain, gate.close()).await.is_err() {
             tracing::warn!(begun = gate.begun(), "stopping before all requests were answered");
         }
         drop(close);
@@ -134,15 +135,19 @@ async fn serve_routes(
 }
 
 /// tonic leaves some of HTTP/2's limits out unless told: each is set.
-fn limited() -> Server {
+fn limited(limits: &Limits) -> Server {
     Server::builder()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_max_header_list_size(MAX_HEADERS)
         .max_frame_size(MAX_FRAME)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_LIMIT))
+        .http2_keepalive_interval(Some(limits.keepalive))
+        .http2_keepalive_timeout(Some(limits.keepalive_answer))
+        .max_connection_age(limits.connection_age)
+        .max_connection_age_grace(limits.connection_age)
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {
@@ -182,17 +187,6 @@ fn with_standard_services(routes: Routes, health: &HealthReporter) -> Result<Rou
     let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?;
     Ok(routes.add_service(health).add_service(v1).add_service(v1alpha))
-}
-
-fn incoming(listeners: Vec<tokio::net::UnixListener>) -> impl Stream<Item = io::Result<Lenient>> {
-    let streams = listeners.into_iter().map(UnixListenerStream::new);
-    select_all(streams).then(|accepted| async {
-        if let Err(error) = &accepted {
-            tracing::warn!(why = ?error.kind(), "a connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-        accepted.map(Lenient::new)
-    })
 }
 
 #[cfg(test)]

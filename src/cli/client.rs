@@ -1,11 +1,21 @@
 //! The connection to the daemon, and a deadline on every call.
 
+mod access;
+mod trouble;
+
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Transport};
 use tonic::{Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+pub(crate) use access::Access;
+use access::Bearer;
 
 use super::environment::Environment;
 use super::error::CliError;
@@ -27,8 +37,13 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where the daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    socket: String,
+pub(crate) enum Endpoint {
+    /// A Unix socket's path.
+    Unix(String),
+    /// `https://HOST:PORT`.
+    Tls(String),
+    /// `http://HOST:PORT` of this machine.
+    Plain(String),
 }
 
 impl Endpoint {
@@ -48,72 +63,129 @@ impl Endpoint {
         }
         let folder = environment.folder("XDG_RUNTIME_DIR").unwrap_or_else(|| PathBuf::from("/run"));
         match folder.join("paramd/paramd.sock").into_os_string().into_string() {
-            Ok(socket) => Ok(Self { socket }),
+            Ok(socket) => Ok(Self::Unix(socket)),
             Err(_) => Err(CliError::usage("XDG_RUNTIME_DIR isn't UTF-8")),
         }
     }
 
-    /// The socket's path.
-    pub(crate) fn path(&self) -> PathBuf {
-        PathBuf::from(&self.socket)
+    /// The socket's path; none: it isn't one.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(socket) => Some(PathBuf::from(socket)),
+            Self::Tls(_) | Self::Plain(_) => None,
+        }
     }
 
     fn parse(text: &str) -> Result<Self, CliError> {
-        match text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
-            Some(path) if !path.is_empty() => Ok(Self { socket: path.to_owned() }),
-            _ if text.starts_with("https://") => {
-                Err(CliError::usage("endpoints over https aren't served yet")
-                    .with_help("give the daemon's socket: --endpoint unix:PATH"))
+        let unix = text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        if let Some(path) = unix.filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.to_owned()));
+        }
+        let wrong = || {
+            CliError::usage("the endpoint isn't understood").with_help(
+                "it is `unix:` and the path of the daemon's socket, or https://HOST:PORT",
+            )
+        };
+        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let bare = authority.port_u16().is_some()
+            && !authority.as_str().contains('@')
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none();
+        match uri.scheme_str() {
+            Some("https") if bare => Ok(Self::Tls(format!("https://{authority}"))),
+            Some("http") if bare && is_loopback(authority.host()) => {
+                Ok(Self::Plain(format!("http://{authority}")))
             }
-            _ => Err(CliError::usage("the endpoint isn't understood")
-                .with_help("it is `unix:` and the path of the daemon's socket")),
+            Some("http") if bare => {
+                Err(CliError::usage("without TLS only a daemon on this machine is asked")
+                    .with_help("give https://HOST:PORT"))
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn uri(&self) -> String {
+        match self {
+            Self::Unix(socket) => format!("unix:{socket}"),
+            Self::Tls(uri) | Self::Plain(uri) => uri.clone(),
         }
     }
 
     /// A daemon that isn't asked before the first call.
     #[cfg(test)]
     pub(crate) fn lazy(&self) -> Daemon {
-        let transport = Transport::from_shared(format!("unix:{}", self.socket)).unwrap();
-        Daemon { channel: transport.connect_lazy() }
+        let transport = Transport::from_shared(self.uri()).unwrap();
+        let channel = InterceptedService::new(transport.connect_lazy(), Bearer::none());
+        Daemon { channel }
     }
 
     /// Connects to the daemon.
-    pub(crate) async fn connect(&self) -> Result<Daemon, CliError> {
-        let transport = Transport::from_shared(format!("unix:{}", self.socket))
+    pub(crate) async fn connect(
+        &self,
+        access: &Access,
+        environment: &Environment,
+    ) -> Result<Daemon, CliError> {
+        let uri = self.uri();
+        let bearer = access.bearer(environment)?;
+        let mut transport = Transport::from_shared(uri.clone())
             .map_err(|_| CliError::usage("the endpoint isn't understood"))?
             .connect_timeout(CONNECT_TIMEOUT);
-        match transport.connect().await {
-            Ok(channel) => Ok(Daemon { channel }),
-            Err(_) => Err(CliError::new(
-                Exit::Unreachable,
-                format!("no daemon answers at unix:{}", self.socket),
-            )
-            .with_help("start one: `paramd serve --dev --config DIR`")
-            .with_help("or say where it listens: --endpoint unix:PATH, or PARAMD_ENDPOINT")),
+        let is_tls = matches!(self, Self::Tls(_));
+        let mut shows_certificate = false;
+        if is_tls {
+            let (config, shows) = access.tls(environment)?;
+            shows_certificate = shows;
+            transport = transport.tls_config(config.timeout(CONNECT_TIMEOUT)).map_err(|_| {
+                CliError::usage("the CA, the certificate or the key can't be used")
+                    .with_help("each is a file in PEM, and the key is the certificate's")
+            })?;
+        } else if access.wants_tls() {
+            return Err(CliError::usage("--ca, --certificate and --key are for TLS")
+                .with_help("give the endpoint as https://HOST:PORT"));
         }
+        let channel =
+            transport.connect().await.map_err(|error| trouble::told(&uri, is_tls, &error))?;
+        if shows_certificate {
+            // Under TLS 1.3 the first answer tells whether it was good.
+            let mut health = HealthClient::new(channel.clone());
+            let asked = health.check(HealthCheckRequest::default());
+            if asked.await.is_err() {
+                return Err(trouble::refused(&uri));
+            }
+        }
+        Ok(Daemon { channel: InterceptedService::new(channel, bearer) })
     }
 }
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
+/// A connection that shows the caller's token, if there is one.
+pub(crate) type Connection = InterceptedService<Channel, Bearer>;
 
 /// The daemon's services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Daemon {
-    channel: Channel,
+    channel: Connection,
 }
 
 impl Daemon {
-    pub(crate) fn pipelines(&self) -> PipelineServiceClient<Channel> {
+    pub(crate) fn pipelines(&self) -> PipelineServiceClient<Connection> {
         PipelineServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn runs(&self) -> RunServiceClient<Channel> {
+    pub(crate) fn runs(&self) -> RunServiceClient<Connection> {
         RunServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn contexts(&self) -> ContextServiceClient<Channel> {
+    pub(crate) fn contexts(&self) -> ContextServiceClient<Connection> {
         ContextServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn audit(&self) -> AuditServiceClient<Channel> {
+    pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
         AuditServiceClient::new(self.channel.clone())
     }
 
@@ -180,20 +252,40 @@ mod tests {
     fn the_option_comes_before_the_variable_and_the_variable_before_the_folder() {
         let all = environment(&[("PARAMD_ENDPOINT", "unix:/b"), ("XDG_RUNTIME_DIR", "/x")]);
         let socket = |option, environment: &Environment| {
-            Endpoint::choose(option, environment).unwrap().socket
+            Endpoint::choose(option, environment).unwrap().uri()
         };
-        assert_eq!(socket(Some("unix:/a"), &all), "/a");
-        assert_eq!(socket(None, &all), "/b");
+        assert_eq!(socket(Some("unix:/a"), &all), "unix:/a");
+        assert_eq!(socket(None, &all), "unix:/b");
         assert_eq!(
             socket(None, &environment(&[("XDG_RUNTIME_DIR", "/x")])),
-            "/x/paramd/paramd.sock"
+            "unix:/x/paramd/paramd.sock"
         );
-        assert_eq!(socket(None, &environment(&[])), "/run/paramd/paramd.sock");
+        assert_eq!(socket(None, &environment(&[])), "unix:/run/paramd/paramd.sock");
     }
 
     #[test]
-    fn what_is_no_socket_is_refused_without_repeating_it() {
-        for text in ["https://paramd.example:7443", "hunter2", "unix:"] {
+    fn tcp_takes_tls_but_on_this_machine() {
+        for text in [
+            "https://paramd.example:7443",
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost:1",
+        ] {
+            assert_eq!(Endpoint::choose(Some(text), &environment(&[])).unwrap().uri(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_without_repeating_it() {
+        for text in [
+            "https://paramd.example",
+            "https://hunter2@paramd.example:7443",
+            "https://paramd.example:7443/hunter2",
+            "http://paramd.example:7443",
+            "http://10.0.0.1:7443",
+            "hunter2",
+            "unix:",
+        ] {
             let error = Endpoint::choose(Some(text), &environment(&[])).unwrap_err();
             assert_eq!(error.exit, Exit::Usage);
             assert!(!error.to_string().contains("hunter2"));

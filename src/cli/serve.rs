@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::filter_fn;
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// For trying out: a temporary store and keys, the caller may do all.
     #[arg(long)]
     pub(crate) dev: bool,
-    /// Where to listen, as unix:PATH; replaces `listen` of paramd.yaml. May
-    /// be repeated.
+    /// Where to listen, as unix:PATH or IP:PORT (port 0: a free one, which the
+    /// log tells); replaces `listen` of paramd.yaml. May be repeated.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
     /// The form of the log on standard error: lines for people, or JSON objects;
@@ -109,14 +109,20 @@ fn told(error: DaemonError) -> CliError {
 fn listen(app: &App, args: &Args) -> Result<Vec<Listen>, CliError> {
     if args.listen.is_empty() && args.dev {
         let endpoint = Endpoint::choose(None, &app.environment)?;
-        return Ok(vec![Listen::Unix(endpoint.path())]);
+        return match endpoint.path() {
+            Some(path) => Ok(vec![Listen::Unix(path)]),
+            None => Err(CliError::usage("PARAMD_ENDPOINT isn't a socket to listen on")
+                .with_help("say where to listen: --listen ADDRESS")),
+        };
     }
     args.listen
         .iter()
-        .map(|address| match address.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() => Ok(Listen::Unix(path.into())),
-            _ => Err(CliError::usage("an address of --listen isn't understood")
-                .with_help("this version serves Unix sockets: --listen unix:PATH")),
+        .map(|address| {
+            Listen::parse(address, Path::new("")).ok_or_else(|| {
+                CliError::usage("an address of --listen isn't understood").with_help(
+                    "it is unix:PATH, or an IP address and a port: 0.0.0.0:7443, [::]:7443",
+                )
+            })
         })
         .collect()
 }

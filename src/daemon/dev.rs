@@ -24,12 +24,12 @@ impl DevFolder {
         }
     }
 
-    /// Puts store and keys into the folder.
+    /// Puts the store and its keys into the folder. Tokens are those of the
+    /// configuration: `paramd token` knows no other.
     pub(super) fn redirect(&self, settings: &mut ServerSettings) {
         settings.store = self.0.join("paramd.db");
         settings.keys.sealing = self.0.join("sealing.key");
         settings.keys.fingerprints = self.0.join("fingerprints.key");
-        settings.keys.tokens = self.0.join("tokens.key");
     }
 }
 

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use super::manager::ServiceManager;
 use super::sources::Connected;
 use super::watch::Watch;
-use super::{ServeOptions, in_force, lifecycle};
+use super::{ServeOptions, in_force, lifecycle, tls_files};
 use crate::audit::{Action, Outcome};
 use crate::definition::ServerSettings;
 use crate::engine::Engine;
 use crate::load::{Loaded, load};
+use crate::server::Tls;
 use crate::store::Store;
 use crate::telemetry::measure;
 use crate::yaml::diagnostic;
@@ -54,6 +55,8 @@ pub(super) struct Reloader {
     pub(super) settings: ServerSettings,
     /// Their sources.
     pub(super) sources: Connected,
+    /// What TCP is served with.
+    pub(super) tls: Option<Arc<Tls>>,
     /// The bundle in force.
     pub(super) bundle: String,
     /// Whether what is on disk is in force.
@@ -148,9 +151,15 @@ impl Reloader {
             .next(&settings, &self.options.environment)
             .map_err(|error| vec![error.to_string()])?;
         let next = in_force(compiled, &settings, &self.options, sources.sources());
+        // Certificates are renewed in place, so they are read anew whatever changed.
+        let tls = settings.tls.as_ref().map(|files| Tls::load(&tls_files(files))).transpose();
+        let tls = tls.map_err(|error| vec![error.to_string()])?;
         let recorded = self.store.record(vec![lifecycle(Action::Reload, &bundle)]).await;
         // What can't be recorded isn't done.
         recorded.map_err(|error| vec![format!("it can't be recorded: {error}")])?;
+        if let (Some(served), Some(fresh)) = (&self.tls, tls) {
+            served.replace(fresh);
+        }
         self.sources = sources;
         self.settings = settings;
         self.bundle = bundle;
@@ -167,6 +176,8 @@ fn fixed(old: &ServerSettings, new: &ServerSettings, options: &ServeOptions) -> 
     let differs = [
         ("listen", options.listen.is_empty() && old.listen != new.listen),
         ("store", !dev && old.store != new.store),
+        ("tls", old.tls.is_some() != new.tls.is_some()),
+        ("tokens", old.tokens != new.tokens),
         ("keys", !dev && old.keys != new.keys),
         ("metrics", old.metrics != new.metrics),
         ("traces", old.traces != new.traces),

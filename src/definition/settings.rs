@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub struct ServerSettings {
     pub store: PathBuf,
     /// The keys' files.
     pub keys: KeyFiles,
+    /// What TCP is served with.
+    pub tls: Option<TlsFiles>,
+    /// The file of hashed bearer tokens.
+    pub tokens: PathBuf,
     /// How long a run stays open where its pipeline doesn't say.
     pub default_lifetime: Duration,
     /// The longest that a run may stay open.
@@ -56,6 +60,30 @@ pub enum LogForm {
 pub enum Listen {
     /// A Unix socket.
     Unix(PathBuf),
+    /// TCP, with TLS where it is set up.
+    Tcp(SocketAddr),
+}
+
+impl Listen {
+    /// Reads `unix:PATH`, below `base`, or `ADDRESS:PORT`.
+    pub fn parse(text: &str, base: &Path) -> Option<Self> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.is_empty() || path.contains('\0') => None,
+            Some(path) => Some(Self::Unix(base.join(path))),
+            None => text.parse().ok().map(Self::Tcp),
+        }
+    }
+}
+
+/// The files that TLS is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The daemon's certificate and those between it and its root, in PEM.
+    pub certificate: PathBuf,
+    /// The certificate's private key, in PEM.
+    pub key: PathBuf,
+    /// Whose client certificates are good, in PEM; none: nobody's.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Where the keys are.

@@ -1,20 +1,73 @@
-//! Who calls: the kernel's word on the peer of the Unix socket.
+//! Who calls: a bearer token where one is sent, else the client's certificate,
+//! else the kernel's word on the peer of the Unix socket.
 
+use std::fmt;
+
+use jiff::Timestamp;
 use tonic::Request;
 use tonic::metadata::MetadataMap;
-use tonic::transport::server::UdsConnectInfo;
 
-use crate::audit::Principal;
+use super::accept::Peer;
+use super::certificate::Shown;
+use crate::audit::{Principal, PrincipalKind};
+use crate::token::{Refused, Tokens};
 
-/// The caller of a request; none where nothing tells who it is. Who shows a
-/// bearer token wants to be taken for its owner, not for the socket's peer; this
-/// daemon knows no tokens, so none is good.
-pub(super) fn principal<T>(request: &Request<T>) -> Option<Principal> {
-    if request.metadata().contains_key("authorization") {
-        return None;
+/// Why a caller isn't told. It goes to the log alone: the caller learns only
+/// that the credential isn't good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// Neither token nor certificate, and no socket that tells.
+    NoCredential,
+    /// Not one `Bearer TOKEN`.
+    Malformed,
+    /// The token isn't good.
+    Token(Refused),
+    /// The certificate names nobody.
+    NamesNobody,
+    /// The certificate ended while the connection was open.
+    CertificateExpired,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCredential => "no credential",
+            Self::Malformed => "malformed authorization",
+            Self::Token(refused) => refused.word(),
+            Self::NamesNobody => "certificate without a usable name",
+            Self::CertificateExpired => "expired certificate",
+        })
     }
-    let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
-    Some(Principal::unix_user(peer.uid()))
+}
+
+/// The caller of a request. Who sends a token wants to be taken for its owner:
+/// one that isn't good is never passed over for the certificate or the uid.
+pub(super) fn principal<T>(request: &Request<T>, tokens: &Tokens) -> Result<Principal, Unknown> {
+    if request.metadata().contains_key("authorization") {
+        let name = tokens
+            .owner(bearer(request.metadata()).ok_or(Unknown::Malformed)?)
+            .map_err(Unknown::Token)?;
+        return Ok(Principal { name: format!("token:{name}"), kind: PrincipalKind::Token });
+    }
+    let peer = request.extensions().get::<Peer>().ok_or(Unknown::NoCredential)?;
+    match peer.certificate.as_deref() {
+        Some(Shown { expires, .. }) if *expires < Timestamp::now().as_second() => {
+            Err(Unknown::CertificateExpired)
+        }
+        Some(Shown { name: Some(name), .. }) => {
+            Ok(Principal { name: name.clone(), kind: PrincipalKind::Certificate })
+        }
+        Some(Shown { name: None, .. }) => Err(Unknown::NamesNobody),
+        None => peer.uid.map(Principal::unix_user).ok_or(Unknown::NoCredential),
+    }
+}
+
+/// The one token of the metadata.
+fn bearer(metadata: &MetadataMap) -> Option<&[u8]> {
+    let mut all = metadata.get_all("authorization").iter();
+    let (Some(one), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = one.as_encoded_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
 /// The trace id of a W3C `traceparent`; empty where there is none or it isn't
@@ -83,8 +136,38 @@ mod tests {
         assert_eq!(trace_id(&MetadataMap::new()), "");
     }
 
+    fn asked(values: &[&'static str]) -> Request<()> {
+        let mut request = Request::new(());
+        for value in values {
+            request.metadata_mut().append("authorization", value.parse().unwrap());
+        }
+        request
+    }
+
     #[test]
     fn without_a_socket_nobody_calls() {
-        assert!(principal(&Request::new(())).is_none());
+        let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
+        assert_eq!(principal(&Request::new(()), &tokens), Err(Unknown::NoCredential));
+    }
+
+    #[test]
+    fn a_token_that_is_sent_is_never_passed_over() {
+        let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
+        let peer = Peer { uid: Some(1), certificate: None };
+        for (sent, why) in [
+            (&["Bearer paramd_token_x"][..], Unknown::Token(Refused::Unknown)),
+            (&["bearer paramd_token_x"], Unknown::Token(Refused::Unknown)),
+            (&["Bearer"], Unknown::Malformed),
+            (&["Basic paramd_x"], Unknown::Malformed),
+            (&[""], Unknown::Malformed),
+            (&["Bearer paramd_token_x", "Bearer paramd_y"], Unknown::Malformed),
+        ] {
+            let mut request = asked(sent);
+            request.extensions_mut().insert(peer.clone());
+            assert_eq!(principal(&request, &tokens), Err(why), "{sent:?}");
+        }
+        let mut request = asked(&[]);
+        request.extensions_mut().insert(peer);
+        assert_eq!(principal(&request, &tokens).unwrap().name, "uid:1");
     }
 }

@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
-use tonic::transport::server::{Connected, UdsConnectInfo};
 
 /// A connection whose requests may have a path for their authority.
 pub(super) struct Lenient {
@@ -23,14 +22,6 @@ pub(super) struct Lenient {
 impl Lenient {
     pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream, frames: Frames::new() }
-    }
-}
-
-impl Connected for Lenient {
-    type ConnectInfo = UdsConnectInfo;
-
-    fn connect_info(&self) -> UdsConnectInfo {
-        self.stream.connect_info()
     }
 }
 

@@ -1,15 +1,19 @@
-//! The Unix socket: made in a directory of our own, so that nobody else is ever
-//! in its backlog, and removed at the end.
+//! What is listened on. A Unix socket is made in a directory of our own, so that
+//! nobody else is ever in its backlog, and removed at the end; TCP has TLS.
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use super::tls::Tls;
 
 /// How long a socket that is there may take to show that somebody answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -34,6 +38,14 @@ pub enum ListenError {
     /// The path doesn't fit into a socket's address.
     #[error("the path `{}` is longer than the 107 bytes that a socket's may have", .0.display())]
     TooLong(PathBuf),
+    /// The system refused an address of TCP.
+    #[error("can't listen on `{address}`: {why}")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        why: io::ErrorKind,
+    },
     /// The system refused.
     #[error("can't {doing} `{}`: {why}", .path.display())]
     System {
@@ -46,15 +58,39 @@ pub enum ListenError {
     },
 }
 
-/// A socket that is listened on. Its file goes when this goes, if it is still
-/// the one that was made here.
+/// What is listened on. A socket's file goes when this goes, if it is still the
+/// one that was made here.
 #[derive(Debug)]
 pub struct BoundListener {
-    listener: UnixListener,
-    file: SocketFile,
+    listener: Listener,
+    file: Option<SocketFile>,
+    shown: String,
+}
+
+/// The kinds of listeners.
+#[derive(Debug)]
+pub(super) enum Listener {
+    /// A Unix socket.
+    Unix(UnixListener),
+    /// TCP; without TLS on the loopback alone.
+    Tcp(TcpListener, Option<Arc<Tls>>),
 }
 
 impl BoundListener {
+    /// Listens on TCP, with TLS where it is given. Whoever calls without looks
+    /// that the address is this machine's own.
+    ///
+    /// # Errors
+    /// The system refuses the address.
+    pub async fn tcp(address: SocketAddr, tls: Option<Arc<Tls>>) -> Result<Self, ListenError> {
+        let failed = |error: io::Error| ListenError::Tcp { address, why: error.kind() };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let shown = format!("{scheme}://{bound}");
+        Ok(Self { listener: Listener::Tcp(listener, tls), file: None, shown })
+    }
+
     /// Listens on a Unix socket at `path`. A missing directory is made with mode
     /// 0700; a socket on which nobody answers is replaced.
     ///
@@ -73,15 +109,17 @@ impl BoundListener {
         let listener =
             UnixListener::bind(path).map_err(|error| system("listen on", path, &error))?;
         let file = SocketFile::of(path)?;
-        Ok(Self { listener, file })
+        let shown = format!("unix:{}", path.display());
+        Ok(Self { listener: Listener::Unix(listener), file: Some(file), shown })
     }
 
-    /// Where it listens.
-    pub fn path(&self) -> &Path {
-        &self.file.path
+    /// Where it listens, as an endpoint: `unix:PATH`, or `https://` and the
+    /// address that the system gave.
+    pub fn endpoint(&self) -> &str {
+        &self.shown
     }
 
-    pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {
+    pub(super) fn into_parts(self) -> (Listener, Option<SocketFile>) {
         (self.listener, self.file)
     }
 }

@@ -24,6 +24,7 @@ use crate::proto::server::pipeline_service_server::{
 use crate::proto::server::run_service_server::{RunServiceServer, SERVICE_NAME as RUN};
 use crate::telemetry::trail::{Names, Trail};
 use crate::telemetry::{measure, spans};
+use crate::token::Tokens;
 
 /// The services' names; the empty one is the daemon as a whole.
 pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
@@ -36,11 +37,12 @@ const MESSAGE_LIMIT: usize = 4 << 20;
 #[derive(Clone)]
 struct Edge {
     engine: Arc<Engine>,
+    tokens: Arc<Tokens>,
 }
 
 /// The four services.
-pub(super) fn routes(engine: Arc<Engine>) -> Routes {
-    let edge = Edge { engine };
+pub(super) fn routes(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Routes {
+    let edge = Edge { engine, tokens };
     macro_rules! limited {
         ($server:ident) => {
             $server::new(edge.clone())
@@ -95,12 +97,13 @@ impl Edge {
     /// Who calls; that nobody can tell is recorded.
     async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
         let trace_id = authentication::trace_id(request.metadata());
-        match authentication::principal(request) {
-            Some(principal) => {
+        match authentication::principal(request, &self.tokens) {
+            Ok(principal) => {
                 line.principal.clone_from(&principal.name);
                 Ok(Caller { principal, trace_id })
             }
-            None => {
+            Err(why) => {
+                tracing::info!(rpc = line.rpc, why = %why, "a caller can't be told");
                 let refusal = self.engine.unauthenticated(trace_id).await;
                 Err(line.refuse(&refusal))
             }

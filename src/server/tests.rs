@@ -27,7 +27,8 @@ impl PipelineService for Arc<Slow> {
         &self,
         request: Request<v1::ListPipelinesRequest>,
     ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
-        let principal = authentication::principal(&request).unwrap();
+        let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
+        let principal = authentication::principal(&request, &tokens).unwrap();
         self.asked.send(principal.name).await.unwrap();
         let _permit = self.go.acquire().await.unwrap();
         Ok(Response::new(v1::ListPipelinesResponse::default()))
@@ -57,6 +58,10 @@ struct Served {
 }
 
 async fn start(drain: Duration) -> Served {
+    start_with(Limits { drain, ..Limits::default() }).await
+}
+
+async fn start_with(limits: Limits) -> Served {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("run/s");
     let listener = BoundListener::unix(&path).await.unwrap();
@@ -64,7 +69,7 @@ async fn start(drain: Duration) -> Served {
     let (sender, asked) = mpsc::channel(8);
     let slow = Arc::new(Slow { asked: sender, go: tokio::sync::Semaphore::new(0) });
     let routes = Routes::new(PipelineServiceServer::new(Arc::clone(&slow)));
-    let ended = tokio::spawn(serve_routes(routes, vec![listener], current(), drain, async {
+    let ended = tokio::spawn(serve_routes(routes, vec![listener], current(), limits, async {
         let _ = stopped.await;
     }));
     Served { _home: home, path, stop: Some(stop), ended, slow, asked }
@@ -83,7 +88,7 @@ async fn channel(path: &Path) -> Channel {
 
 #[tokio::test]
 async fn health_is_told_for_the_daemon_and_each_service() {
-    let served = start(DRAIN_LIMIT).await;
+    let served = start(Limits::default().drain).await;
     let mut health = HealthClient::new(channel(&served.path).await);
     for service in services::NAMES {
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -94,7 +99,7 @@ async fn health_is_told_for_the_daemon_and_each_service() {
 
 #[tokio::test]
 async fn the_socket_tells_who_calls() {
-    let mut served = start(DRAIN_LIMIT).await;
+    let mut served = start(Limits::default().drain).await;
     served.slow.go.add_permits(1);
     let mut client = PipelineServiceClient::new(channel(&served.path).await);
     client.list_pipelines(v1::ListPipelinesRequest::default()).await.unwrap();
@@ -104,14 +109,14 @@ async fn the_socket_tells_who_calls() {
 
 #[tokio::test]
 async fn a_client_may_name_the_socket_as_its_authority() {
-    let served = start(DRAIN_LIMIT).await;
+    let served = start(Limits::default().drain).await;
     let client = h2_request(&served.path, "tmp%2Fparamd%2Fs").await;
     assert_eq!(client, HEADERS_FRAME);
 }
 
 #[tokio::test]
 async fn stopping_answers_what_was_begun_and_takes_nothing_new() {
-    let mut served = start(DRAIN_LIMIT).await;
+    let mut served = start(Limits::default().drain).await;
     let channel = channel(&served.path).await;
     let mut client = PipelineServiceClient::new(channel.clone());
     let begun = tokio::spawn({
@@ -207,7 +212,7 @@ async fn h2_request(path: &Path, authority: &str) -> u8 {
 
 #[tokio::test]
 async fn no_limit_of_http2_is_left_open() {
-    let served = start(DRAIN_LIMIT).await;
+    let served = start(Limits::default().drain).await;
     let settings = settings(&served.path).await;
     assert_eq!(settings[&3], MAX_STREAMS);
     assert_eq!(settings[&5], MAX_FRAME);
@@ -218,6 +223,7 @@ async fn no_limit_of_http2_is_left_open() {
 async fn without_an_address_nothing_is_served() {
     let routes = Routes::default();
     let result =
-        serve_routes(routes, Vec::new(), current(), DRAIN_LIMIT, std::future::ready(())).await;
+        serve_routes(routes, Vec::new(), current(), Limits::default(), std::future::ready(()))
+            .await;
     assert!(matches!(result, Err(ServeError::NoListener)));
 }

@@ -304,7 +304,8 @@ pub fn duration(node: &Node, key: &str, problems: &mut Problems) -> Option<Spann
     found.map(|value| Spanned { value, place: node.place.clone() })
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// The span that a text says, as files and the command line write it.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let unit = match text.chars().next_back()? {
         's' => 1,
         'm' => 60,

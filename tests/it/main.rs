@@ -20,6 +20,7 @@ mod canary;
 mod cases;
 mod cli;
 mod contract;
+mod doors;
 mod example;
 mod living;
 mod pages;

@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod otlp;
 pub(crate) mod postgres;
 pub(crate) mod status;
+pub(crate) mod tls;
 pub(crate) mod yaml;
 
 use std::path::PathBuf;

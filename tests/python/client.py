@@ -1,12 +1,14 @@
 """A client that knows the daemon by reflection alone.
 
     python client.py unix:SOCKET PIPELINE ENVIRONMENT STEP
+    PARAMD_CA=FILE PARAMD_TOKEN=TOKEN python client.py HOST:PORT PIPELINE …
 
 Lists the services, calls each, and writes what it found as JSON. Secrets are
 written as their length only.
 """
 
 import json
+import os
 import sys
 
 import grpc
@@ -43,10 +45,20 @@ class Daemon:
         return json_format.MessageToDict(ask(message, timeout=30), preserving_proto_field_name=True)
 
 
+def connect(endpoint: str) -> grpc.Channel:
+    """A channel to the socket, or with TLS and a token to an address."""
+    if "PARAMD_CA" not in os.environ:
+        return grpc.insecure_channel(endpoint)
+    with open(os.environ["PARAMD_CA"], "rb") as file:
+        tls = grpc.ssl_channel_credentials(file.read())
+    token = grpc.access_token_call_credentials(os.environ["PARAMD_TOKEN"])
+    return grpc.secure_channel(endpoint, grpc.composite_channel_credentials(tls, token))
+
+
 def main() -> None:
     """Goes through the life of a run."""
     endpoint, pipeline, environment, step = sys.argv[1:]
-    channel = grpc.insecure_channel(endpoint)
+    channel = connect(endpoint)
     daemon = Daemon(channel)
     health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
     run = {"pipeline": pipeline, "run_id": "from-python"}

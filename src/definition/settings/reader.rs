@@ -1,10 +1,12 @@
 //! Reader of `paramd.yaml`.
 
+mod listen;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{KeyFiles, Listen, LogForm, ServerSettings, SourceEntry, observe};
+use super::{KeyFiles, LogForm, ServerSettings, SourceEntry, observe};
 use crate::definition::grant::{self, Known};
 use crate::name::SourceName;
 use crate::source::{Kind, registry};
@@ -13,8 +15,6 @@ use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{self, Fields, listed};
 use crate::yaml::{Entry, Node, NodeKind, Scalar, Spanned};
 
-/// The most addresses to listen at.
-const MAX_LISTEN: usize = 16;
 /// The most sources.
 const MAX_SOURCES: usize = 1_000;
 /// The longest budget of a resolution.
@@ -46,26 +46,16 @@ pub(in crate::definition) fn read(
     let sources = keys.optional("sources");
     keys.finish(problems);
 
-    if let Some(node) = listen {
-        settings.listen = read_listen(node, base, problems);
-    }
-    if let Some(entry) = tls {
-        problems
-            .error(
-                "not_served",
-                &entry.key.place,
-                "this version serves Unix sockets only, without TLS",
-            )
-            .help("take `tls` out");
-    }
+    listen::read(listen, tls, base, &mut settings, problems);
     if let Some(node) = store {
         read_store(node, base, &mut settings.store, problems);
     }
     if let Some(node) = key_files {
         read_keys(node, base, &mut settings.keys, problems);
     }
-    // Bearer tokens come with other listeners; where they are may be said.
-    tokens.and_then(|node| path(node, "tokens", base, problems));
+    if let Some(found) = tokens.and_then(|node| path(node, "tokens", base, problems)) {
+        settings.tokens = found;
+    }
     if let Some(node) = lifetime {
         read_lifetime(node, &mut settings, problems);
     }
@@ -84,13 +74,15 @@ pub(in crate::definition) fn read(
 /// What holds where nothing is said.
 pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
     ServerSettings {
-        listen: vec![Listen::Unix(base.join("run/paramd.sock"))],
+        listen: vec![super::Listen::Unix(base.join("run/paramd.sock"))],
         store: base.join("state/paramd.db"),
         keys: KeyFiles {
             sealing: base.join("state/sealing.key"),
             fingerprints: base.join("state/fingerprints.key"),
             tokens: base.join("state/tokens.key"),
         },
+        tls: None,
+        tokens: base.join("state/tokens.yaml"),
         default_lifetime: Duration::from_secs(24 * 3_600),
         maximum_lifetime: Duration::from_secs(7 * 24 * 3_600),
         resolve_timeout: Duration::from_secs(30),
@@ -109,34 +101,6 @@ fn path(node: &Node, key: &str, base: &Path, problems: &mut Problems) -> Option<
         return None;
     }
     Some(base.join(text.value))
-}
-
-fn read_listen(node: &Node, base: &Path, problems: &mut Problems) -> Vec<Listen> {
-    let found = fields::texts(node, "listen", MAX_LISTEN, problems);
-    if matches!(&node.kind, NodeKind::Sequence(items) if items.is_empty()) {
-        problems
-            .error("no_listener", &node.place, "a daemon that listens nowhere serves nobody")
-            .help("leave `listen` out for `unix:run/paramd.sock`");
-    }
-    let mut listen = Vec::new();
-    for address in found {
-        match address.value.strip_prefix("unix:") {
-            Some(socket) if !socket.is_empty() && !socket.contains('\0') => {
-                let found = Listen::Unix(base.join(socket));
-                if listen.contains(&found) {
-                    problems.error("duplicate_listener", &address.place, "this stands twice");
-                }
-                listen.push(found);
-            }
-            _ => {
-                problems
-                    .error("not_served", &address.place, "this version serves Unix sockets only")
-                    .sensitive()
-                    .help("write `unix:PATH`");
-            }
-        }
-    }
-    listen
 }
 
 fn read_store(node: &Node, base: &Path, store: &mut PathBuf, problems: &mut Problems) {

@@ -29,6 +29,8 @@ pub(crate) struct Launch {
     pub(crate) env: Vec<(String, OsString)>,
     /// A shell's words that come before the daemon.
     pub(crate) before: &'static str,
+    /// Further words of the command line.
+    pub(crate) words: Vec<String>,
 }
 
 impl Launch {
@@ -40,12 +42,19 @@ impl Launch {
             dev: true,
             env: Vec::new(),
             before: "",
+            words: Vec::new(),
         }
     }
 
     /// `serve` as `paramd.yaml` says, on its own store and keys.
     pub(crate) fn plain(config: &Path, folder: &Path) -> Self {
         Self { dev: false, ..Self::dev(config, folder) }
+    }
+
+    /// With `--listen` once more.
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        self.words.extend(["--listen".into(), address.into()]);
+        self
     }
 
     /// With a variable more.
@@ -79,6 +88,7 @@ impl Launch {
         if self.dev {
             command.arg("--dev").arg("--listen").arg(format!("unix:{}", socket.display()));
         }
+        command.args(&self.words);
         let output = self.folder.join("daemon.out");
         let errors = self.folder.join("daemon.err");
         let child = command

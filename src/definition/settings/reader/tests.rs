@@ -1,6 +1,7 @@
 //! Settings as they are meant to be written.
 
 use super::*;
+use crate::definition::settings::Listen;
 use crate::name::{EnvironmentName, PipelineName};
 use crate::provenance::SourceKind;
 use crate::yaml::diagnostic::{Files, lines};
