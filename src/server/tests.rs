@@ -215,6 +215,7 @@ async fn no_limit_of_http2_is_left_open() {
     let served = start(Limits::default().drain).await;
     let settings = settings(&served.path).await;
     assert_eq!(settings[&3], MAX_STREAMS);
+    assert_eq!(settings[&4], WINDOW);
     assert_eq!(settings[&5], MAX_FRAME);
     assert_eq!(settings[&6], MAX_HEADERS);
 }
@@ -227,3 +228,5 @@ async fn without_an_address_nothing_is_served() {
             .await;
     assert!(matches!(result, Err(ServeError::NoListener)));
 }
+
+mod slow;
