@@ -4,9 +4,14 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::example::example;
+use crate::readme::same;
+use crate::support::bao::{self, Bao};
+use crate::support::command::paramd;
 use crate::support::config::{Config, copy_folder};
 use crate::support::daemon::Launch;
-use crate::support::{python, root};
+use crate::support::postgres::{self, Postgres};
+use crate::support::tls::Authority;
+use crate::support::{free_port, python, root};
 
 /// A part of a page, in its order.
 enum Part {
@@ -45,42 +50,61 @@ fn file_name(before: &str) -> Option<&str> {
     before.trim_end().strip_suffix("`:")?.rsplit('`').next()
 }
 
-/// Goes through a page in a folder; what its commands printed must be there.
+/// Between what the commands of two blocks print.
+const MARK: &str = "=== the page's next commands ===\n";
+
+/// Goes through a page in a folder, in one shell; what its commands print must
+/// be what the page says.
 fn play(page: &str, folder: &Path, environment: &[(&str, &str)]) {
     let text = std::fs::read_to_string(root().join(page)).unwrap();
-    let (mut printed, mut ran) = (String::new(), 0);
-    for part in parts(&text) {
+    let parts = parts(&text);
+    let mut script = String::new();
+    for part in &parts {
         match part {
-            Part::File(name, text) => {
-                let file = folder.join(name);
-                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-                std::fs::write(file, text).unwrap();
-            }
-            Part::Commands(commands) => {
-                printed = run(&commands, folder, environment);
+            Part::File(name, text) => std::fs::write(folder.join(name), text).unwrap(),
+            Part::Commands(commands) => script += &format!("printf %s \"{MARK}\"\n{commands}"),
+            Part::Output(_) => {}
+        }
+    }
+    let printed = run(&script, folder, environment);
+    let mut printed = printed.split(MARK).skip(1);
+    let (mut last, mut ran) = ("", 0);
+    for part in &parts {
+        match part {
+            Part::File(..) => {}
+            Part::Commands(_) => {
+                last = printed.next().unwrap();
                 ran += 1;
             }
-            Part::Output(expected) => assert_eq!(printed, expected, "{page}"),
+            Part::Output(expected) => {
+                assert!(same(last, expected), "{page} says\n{expected}and it is\n{last}");
+            }
         }
     }
     assert!(ran > 0, "{page} has no commands");
 }
 
-fn run(commands: &str, folder: &Path, environment: &[(&str, &str)]) -> String {
+fn run(script: &str, folder: &Path, environment: &[(&str, &str)]) -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_paramd")).parent().unwrap();
     let tools = root().join("target/test-tools/bin");
-    let venv = python();
-    let path = [venv.parent().unwrap(), &tools].map(|folder| folder.display().to_string());
-    let path = format!("{}:{}", path.join(":"), std::env::var("PATH").unwrap());
+    let (venv, bao, psql) = (python(), bao::binary(), postgres::binary("psql"));
+    let folders: [&Path; 5] = [binary, &tools, parent(&venv), parent(&bao), parent(&psql)];
+    let mut path: Vec<_> = folders.map(|folder| folder.display().to_string()).into();
+    path.push(std::env::var("PATH").unwrap());
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", commands])
+        .args(["-euo", "pipefail", "-c", script])
         .current_dir(folder)
-        .env("PATH", path)
+        .env("PATH", path.join(":"))
         .envs(environment.iter().copied())
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
-    assert!(output.status.success(), "{commands}\n{out}{}", String::from_utf8_lossy(&err));
+    assert!(output.status.success(), "{out}\n{}", String::from_utf8_lossy(&err));
     out
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap()
 }
 
 /// A folder as the page on clients has it: the example and the contract.
@@ -96,4 +120,61 @@ async fn clients_in_python_go_and_shell_run_a_step() {
     let daemon = Launch::dev(&config.path, config.around()).start().await;
     play("docs/clients.md", config.around(), &[("PARAMD_ENDPOINT", &daemon.endpoint())]);
     daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_in_python_go_and_shell_run_a_step_over_tls_with_a_token() {
+    let config = clients_folder();
+    let authority = Authority::new(&config.path.join("tls"), "authority");
+    authority.server("server");
+    let settings = config.path.join("paramd.yaml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let port = free_port();
+    let doors = format!(
+        "listen: [\"unix:run/paramd.sock\", \"127.0.0.1:{port}\"]\n\
+         tls: {{ certificate: tls/server.pem, key: tls/server.key }}\n"
+    );
+    let others = text.lines().filter(|line| !line.starts_with("listen:"));
+    let others: String = others.map(|line| format!("{line}\n")).collect();
+    std::fs::write(&settings, doors + &others).unwrap();
+    let policy = "permit (principal == Paramd::Principal::\"token:ci\", action, resource);\n";
+    config.write("policies/ci.cedar", policy);
+    let directory = config.path.to_str().unwrap();
+    let token = paramd(["token", "create", "ci", "--config", directory]).ok().out;
+    let file = config.around().join("ci.token");
+    std::fs::write(&file, token).unwrap();
+    let daemon = Launch::plain(&config.path, config.around()).start().await;
+    let endpoint = format!("https://localhost:{port}");
+    let ca = config.path.join("tls/authority.pem");
+    let environment = [
+        ("PARAMD_ENDPOINT", endpoint.as_str()),
+        ("PARAMD_CA", ca.to_str().unwrap()),
+        ("PARAMD_TOKEN_FILE", file.to_str().unwrap()),
+    ];
+    play("docs/clients.md", config.around(), &environment);
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn getting_started_gets_to_a_run_with_vault_and_postgresql_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bao, postgres) = (Bao::bare().await, Postgres::start().await);
+    let (bao_ca, postgres_ca) = (bao.ca(), postgres.ca());
+    let (address, port, own) =
+        (bao.address(), postgres.port().to_string(), free_port().to_string());
+    let environment = [
+        ("BAO_ADDR", address.as_str()),
+        ("BAO_TOKEN", bao::ROOT),
+        ("BAO_CACERT", bao_ca.to_str().unwrap()),
+        ("PGHOST", "127.0.0.1"),
+        ("PGPORT", &port),
+        ("PGUSER", "postgres"),
+        ("PGPASSWORD", postgres::ROOT),
+        ("PGDATABASE", "features"),
+        ("PGCERT", postgres_ca.to_str().unwrap()),
+        ("PORT", &own),
+    ];
+    play("docs/getting-started.md", folder.path(), &environment);
+    let log = std::fs::read_to_string(folder.path().join("paramd.log")).unwrap();
+    assert!(!log.contains("correct-horse-battery"));
 }

@@ -72,7 +72,7 @@ fn steady(text: &str) -> String {
 
 /// Whether two outputs say the same. A longer uid wraps a table elsewhere, so
 /// letters count where lines differ.
-fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     let letters = |text: &str| {
         let mut letters: Vec<_> = text.chars().filter(|letter| !letter.is_whitespace()).collect();
         letters.sort_unstable();

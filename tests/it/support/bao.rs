@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{free_port, python, wait_until};
 
-const ROOT: &str = "root-token-of-a-test";
+pub(crate) const ROOT: &str = "root-token-of-a-test";
 
 /// A server that goes with the test.
 pub(crate) struct Bao {
@@ -28,8 +28,15 @@ pub(crate) struct Bao {
 pub(crate) struct Mark(u64);
 
 impl Bao {
-    /// Starts one and waits until it answers.
+    /// Starts one with a role for the daemon.
     pub(crate) async fn start() -> Self {
+        let bao = Self::bare().await;
+        bao.set_up().await;
+        bao
+    }
+
+    /// Starts one as it comes, and waits until it answers.
+    pub(crate) async fn bare() -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("certs")).unwrap();
         let (tls_port, plain_port) = (free_port(), free_port());
@@ -56,7 +63,6 @@ impl Bao {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut bao = Self { folder, child, tls_port, plain_port, http };
         bao.ready().await;
-        bao.set_up().await;
         bao
     }
 
@@ -198,7 +204,7 @@ async fn answer(path: &str, response: reqwest::Response) -> Value {
     if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("PARAMD_TEST_BAO") {
         return path.into();
     }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{free_port, wait_for, wait_until};
 
 /// The password of the superuser `postgres`.
-const ROOT: &str = "root-of-a-test-5b1f";
+pub(crate) const ROOT: &str = "root-of-a-test-5b1f";
 /// The password of the role `reader`.
 pub(crate) const PASSWORD: &str = "reader's p@ss:word/ü-77aa31";
 
@@ -78,6 +78,11 @@ impl Postgres {
         let Some(mut child) = self.child.take() else { return };
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         wait_for("PostgreSQL ends", Duration::from_secs(30), || child.try_wait().unwrap());
+    }
+
+    /// Where it listens on the loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// What it wrote.
@@ -217,7 +222,7 @@ fn run(command: &mut Command) {
 }
 
 /// A program of PostgreSQL: Debian keeps them out of PATH.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.map(|version| version.unwrap().path().join("bin")).collect())
         .unwrap_or_default();
