@@ -112,6 +112,7 @@ need_debian() {
 need_clients() {
     local version="v1.9.4"
     need_debian jq jq "the shell client of docs/clients.md reads JSON"
+    need_debian openssl openssl "docs/getting-started.md makes a certificate"
     go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])' ||
         die "Go 1.24 or newer is missing (the Go client of docs/clients.md): install it from https://go.dev/dl"
     if [ -x "$tools/bin/grpcurl" ] && cmp -s <(echo "$version") "$tools/bin/grpcurl.version"; then
