@@ -91,6 +91,9 @@ async fn no_secret_is_where_it_does_not_belong() {
     keys(&config.path.join("state"), &mut planted);
     drive::services(&daemon, &planted, &mut sinks).await;
     drive::metadata(&daemon, &planted, &mut sinks).await;
+    let token = drive::token(&daemon, &config, &mut sinks).await;
+    planted.add("bearer token", token.clone().into_bytes());
+    planted.add("bearer token's random part", token.rsplit('_').next().unwrap().into());
     drive::commands(&daemon, &config, &planted, &mut sinks);
     store(&config.path.join("state"), &mut sinks.store);
     for write in [plant::refused, plant::literal] {

@@ -157,6 +157,36 @@ pub(super) async fn metadata(daemon: &Daemon, planted: &Planted, sinks: &mut Sin
     }
 }
 
+/// A bearer token's life: made, listed, used from the command line and in a
+/// request, used with a letter too few, and revoked.
+pub(super) async fn token(daemon: &Daemon, config: &Config, sinks: &mut Sinks) -> String {
+    let directory = config.path.to_str().unwrap();
+    let manage = |words: [&str; 2]| {
+        let mut command = paramd(["token"]).into_command();
+        Ended::from(command.args(words).args(["--config", directory]).output().unwrap())
+    };
+    let made = manage(["create", "canary"]);
+    let token = made.out.trim().to_owned();
+    assert!(made.status == Some(0) && token.len() > 40, "{}", made.err);
+    sinks.commands.add(made.err);
+    sinks.commands.add(manage(["create", "canary"]).all());
+    sinks.commands.add(manage(["list", "--output=json"]).all());
+    let call =
+        |token: &str| paramd(["audit", "list"]).at(daemon).env("PARAMD_TOKEN", token).ended();
+    for (token, status) in [(token.as_str(), 0), (&token[..token.len() - 1], 4)] {
+        let ended = call(token);
+        assert_eq!(ended.status, Some(status), "{}", ended.err);
+        sinks.commands.add(ended.all());
+    }
+    let mut client = daemon.client().await;
+    let mut request = tonic::Request::new(ListPipelinesRequest::default());
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    assert!(keep(client.pipelines.list_pipelines(request).await, sinks));
+    sinks.commands.add(manage(["revoke", "canary"]).all());
+    token
+}
+
 /// Secrets where they don't belong: as plain values, as names, as texts.
 async fn misplaced(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
     let mut requests =
