@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod client;
 mod complete;
+mod completions;
 mod context;
 mod document;
 mod environment;
@@ -18,6 +19,7 @@ mod explain;
 mod flags;
 mod hardening;
 mod init;
+mod pipelines;
 mod printer;
 mod render;
 mod request;
@@ -121,6 +123,8 @@ enum Command {
     Context(context::Args),
     /// Writes a step's secrets to standard output.
     Reveal(reveal::Args),
+    /// Shows the pipelines that may be run.
+    Pipelines(pipelines::Args),
     /// Reads the records of runs.
     Runs(runs::Args),
     /// Ends a run: its secrets are erased.
@@ -129,6 +133,8 @@ enum Command {
     Audit(audit::Args),
     /// Makes, lists and revokes bearer tokens, in the daemon's files.
     Token(token::Args),
+    /// Prints the completions of a shell: bash, zsh or fish.
+    Completions(completions::Args),
 }
 
 /// What a command works with.
@@ -195,10 +201,12 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(app, args).await,
         Command::Context(args) => context::run(&app, &args).await,
         Command::Reveal(args) => reveal::run(&app, &args).await,
+        Command::Pipelines(args) => pipelines::run(&app, &args).await,
         Command::Runs(args) => runs::run(&app, &args).await,
         Command::Complete(args) => complete::run(&app, &args).await,
         Command::Audit(args) => audit::run(&app, &args).await,
         Command::Token(args) => token::run(&app, &args),
+        Command::Completions(args) => Ok(completions::run(&app, &args)),
     }
 }
 

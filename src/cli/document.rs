@@ -72,7 +72,8 @@ pub(crate) fn json(value: &v1::Value) -> Json {
     }
 }
 
-fn jsons(values: &BTreeMap<String, v1::Value>) -> Map<String, Json> {
+/// Public values by name.
+pub(crate) fn jsons(values: &BTreeMap<String, v1::Value>) -> Map<String, Json> {
     values.iter().map(|(name, value)| (name.clone(), json(value))).collect()
 }
 

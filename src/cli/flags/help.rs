@@ -27,7 +27,6 @@ const GLOBAL: &str = "  --endpoint unix:PATH   where the daemon listens
 
 /// The help of a command for one pipeline.
 pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<String, CliError> {
-    let declared = schema::read(&pipeline.parameters_schema)?;
     let mut help = String::new();
     if !pipeline.description.is_empty() {
         line(&mut help, &format!("{}\n", paragraph(&escaped(&pipeline.description), width)));
@@ -36,17 +35,25 @@ pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<Str
         &mut help,
         &format!("Usage: paramd {command} {} [OPTIONS] [--PARAMETER VALUE]…\n", pipeline.name),
     );
-    for (group, members) in groups(&declared) {
-        let heading = if group.is_empty() { "Parameters".into() } else { escaped(group) };
-        line(&mut help, &format!("{heading}:"));
-        line(&mut help, &table(&members, width));
-    }
+    help.push_str(&parameters(pipeline, width)?);
     line(&mut help, OPTIONS);
     line(&mut help, GLOBAL);
     let environments = pipeline.environments.iter().map(|one| one.name.as_str());
     names(&mut help, "Environments", environments);
     names(&mut help, "Presets", pipeline.presets.iter().map(|one| one.name.as_str()));
     Ok(help)
+}
+
+/// The parameters of a pipeline, a table for each group.
+pub(crate) fn parameters(pipeline: &Pipeline, width: u16) -> Result<String, CliError> {
+    let declared = schema::read(&pipeline.parameters_schema)?;
+    let mut text = String::new();
+    for (group, members) in groups(&declared) {
+        let heading = if group.is_empty() { "Parameters".into() } else { escaped(group) };
+        line(&mut text, &format!("{heading}:"));
+        line(&mut text, &table(&members, width));
+    }
+    Ok(text)
 }
 
 fn line(help: &mut String, text: &str) {
