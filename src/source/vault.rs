@@ -1,4 +1,4 @@
-//! Vault, or a server that speaks its API: the KV engine, version 2.
+//! Vault, or a server that speaks its API: the KV engine, versions 1 and 2.
 
 mod answer;
 mod client;
@@ -34,6 +34,15 @@ const FIELDS: [Field; 4] = [
 /// The most bytes of a mount and a path together, and of a field.
 const MAX_PATH: usize = 700;
 const MAX_FIELD: usize = 256;
+
+/// The engine of a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// KV without versions.
+    Kv1,
+    /// KV with versions.
+    Kv2,
+}
 
 /// The kind `vault`.
 pub(super) struct Vault;

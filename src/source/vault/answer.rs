@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroize as _;
 
+use super::Engine;
 use super::client::Reply;
 use crate::source::{Answer, Cause, Raw, SourceError};
 use crate::value::{Value, json};
@@ -16,10 +17,13 @@ pub(super) enum Outcome {
     Forbidden,
 }
 
-/// Reads the reply to a read of KV version 2.
-pub(super) fn kv2(reply: &Reply) -> Result<Outcome, SourceError> {
+/// Reads the reply to a read of a KV secret.
+pub(super) fn kv(engine: Engine, reply: &Reply) -> Result<Outcome, SourceError> {
     match reply.status {
-        200 => found(fields(reply)?).map(Outcome::Answered),
+        200 => match engine {
+            Engine::Kv1 => found_unversioned(fields(reply)?).map(Outcome::Answered),
+            Engine::Kv2 => found(fields(reply)?).map(Outcome::Answered),
+        },
         403 => Ok(Outcome::Forbidden),
         404 => absent(fields(reply)?).map(Outcome::Answered),
         _ => Err(failure(reply)),
@@ -27,19 +31,24 @@ pub(super) fn kv2(reply: &Reply) -> Result<Outcome, SourceError> {
 }
 
 /// Whether a mount is what `mounts` says, where the reply to a question about it
-/// tells: a version 1 also answers 404 to a read of version 2.
-pub(super) fn is_kv2(reply: &Reply) -> Option<bool> {
+/// tells: each version also answers 404 to a read of the other.
+pub(super) fn is_of(engine: Engine, reply: &Reply) -> Option<bool> {
     if reply.status != 200 {
         return None;
     }
     let Some(Value::Map(mut data)) = fields(reply).ok()?.remove("data") else { return None };
-    let engine = data.remove("type")?;
+    let kind = data.remove("type")?;
     let version = match data.remove("options") {
         Some(Value::Map(mut options)) => options.remove("version"),
         _ => None,
     };
     let text = |text: &str| Value::String(text.to_owned());
-    Some(engine == text("kv") && version == Some(text("2")))
+    let fits = match engine {
+        // A mount of version 1 may say so, or say nothing.
+        Engine::Kv1 => version.is_none_or(|version| version == text("1")),
+        Engine::Kv2 => version == Some(text("2")),
+    };
+    Some(kind == text("kv") && fits)
 }
 
 /// Takes the token out of the reply to a login.
@@ -93,6 +102,16 @@ fn fields(reply: &Reply) -> Result<Parts, SourceError> {
     }
     match json::from_json(&reply.body) {
         Ok(Value::Map(fields)) => Ok(Parts(fields)),
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+/// `data` is the secret, and nothing says which one of many it is.
+fn found_unversioned(mut parts: Parts) -> Result<Answer, SourceError> {
+    match parts.remove("data") {
+        Some(secret @ Value::Map(_)) => {
+            Ok(Answer::Found { raw: Raw::Value(secret), version: None })
+        }
         _ => Err(Cause::BadAnswer.into()),
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Trust {
 pub(super) struct Api {
     http: reqwest::Client,
     address: Url,
+    /// The namespace of all requests; none: the root.
+    namespace: Option<String>,
 }
 
 /// A request: where to, and what with.
@@ -64,6 +66,7 @@ impl Api {
     /// Prepares the client; no server is asked.
     pub(super) fn new(
         address: &Url,
+        namespace: Option<String>,
         trust: Trust,
         timeout: Duration,
     ) -> Result<Self, ConnectError> {
@@ -92,7 +95,7 @@ impl Api {
         let http = builder
             .build()
             .map_err(|_| ConnectError("the client for Vault can't be set up".to_owned()))?;
-        Ok(Self { http, address: address.clone() })
+        Ok(Self { http, address: address.clone(), namespace })
     }
 
     /// The client with a token, or with none to log in. Every setting is given:
@@ -105,7 +108,7 @@ impl Api {
                 token: token.to_owned(),
                 version: "v1".to_owned(),
                 wrap: None,
-                namespace: None,
+                namespace: self.namespace.clone(),
             },
             settings: VaultClientSettings {
                 address,
@@ -287,7 +290,7 @@ mod tests {
     /// The path that goes out, with the percent signs taken away.
     fn sent(path: &str) -> String {
         let address = Url::parse("http://127.0.0.1:8200").unwrap();
-        let api = Api::new(&address, Trust::System, Duration::from_secs(1)).unwrap();
+        let api = Api::new(&address, None, Trust::System, Duration::from_secs(1)).unwrap();
         let client = api.client("s.token");
         let call = Call { path: format!("secret/data/{path}"), query: None, body: None };
         let request = call.with_middleware(client.middle()).request(address.as_str()).unwrap();

@@ -1,6 +1,6 @@
 //! Logging in, one at a time, and reading with what the login gave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Outcome};
 use super::client::{Api, Call, send};
-use super::{MOUNT, PATH, VERSION};
+use super::{Engine, MOUNT, PATH, VERSION};
 use crate::credential::Credential;
 use crate::secret::SecretBytes;
 use crate::source::{Answer, Cause, Environment, Pending, Read, Source, SourceError};
@@ -37,9 +37,9 @@ pub(super) enum Login {
 pub(super) struct Store {
     api: Api,
     login: Login,
-    mounts: BTreeSet<String>,
+    mounts: BTreeMap<String, Engine>,
     environment: Environment,
-    /// The mounts that are known to be of KV version 2.
+    /// The mounts that are known to be what `mounts` says.
     checked: Mutex<BTreeSet<String>>,
     reads: Semaphore,
     state: Mutex<State>,
@@ -66,7 +66,7 @@ impl Store {
     pub(super) fn new(
         api: Api,
         login: Login,
-        mounts: BTreeSet<String>,
+        mounts: BTreeMap<String, Engine>,
         environment: Environment,
     ) -> Self {
         Self {
@@ -83,15 +83,18 @@ impl Store {
 
     async fn answer(&self, read: &Read) -> Result<Answer, SourceError> {
         let part = |field| read.address.get(field).map(String::as_str);
-        let mount = part(MOUNT).filter(|mount| self.mounts.contains(*mount));
-        let (Some(mount), Some(path)) = (mount, part(PATH)) else {
+        let mount = part(MOUNT).and_then(|mount| Some((mount, *self.mounts.get(mount)?)));
+        let (Some((mount, engine)), Some(path)) = (mount, part(PATH)) else {
             return Err(Cause::NotGranted.into());
         };
-        let place = Place { mount, path, version: part(VERSION) };
+        let place = Place { mount, engine, path, version: part(VERSION) };
+        if engine == Engine::Kv1 && place.version.is_some() {
+            return Err(Cause::NotGranted.into());
+        }
         let session = self.session(0).await?;
         let _turn = self.reads.acquire().await.map_err(|_| Cause::ServerError)?;
         match session.read(&place).await? {
-            Outcome::Answered(answer) => return self.settle(answer, &session, mount).await,
+            Outcome::Answered(answer) => return self.settle(answer, &session, &place).await,
             // 403 is both "dead token" and "not yours": only the first asks for a login.
             Outcome::Forbidden if session.is_alive().await? => return Err(Cause::Refused.into()),
             Outcome::Forbidden => {}
@@ -101,24 +104,28 @@ impl Store {
             return Err(Cause::LoginFailed.into());
         }
         match renewed.read(&place).await? {
-            Outcome::Answered(answer) => self.settle(answer, &renewed, mount).await,
+            Outcome::Answered(answer) => self.settle(answer, &renewed, &place).await,
             Outcome::Forbidden => Err(self.refused(&renewed).await?.into()),
         }
     }
 
-    /// Takes "there is no such value" from a mount of version 2 only: a `default`
-    /// would stand in for a mistake of configuration. Each mount is asked once.
+    /// Takes "there is no such value" only from a mount of the version that
+    /// `mounts` says: a `default` would stand in for a mistake of configuration.
+    /// What version 2 answers to a read of version 1 isn't a secret's own fields,
+    /// so there every answer waits for this. Each mount is asked once.
     async fn settle(
         &self,
         answer: Answer,
         session: &Session,
-        mount: &str,
+        place: &Place<'_>,
     ) -> Result<Answer, SourceError> {
+        let mount = place.mount;
+        let doubtful = matches!(answer, Answer::Missing) || place.engine == Engine::Kv1;
         let known = |checked: &BTreeSet<String>| checked.contains(mount);
-        if !matches!(answer, Answer::Missing) || known(&*self.checked.lock().await) {
+        if !doubtful || known(&*self.checked.lock().await) {
             return Ok(answer);
         }
-        match session.is_kv2(mount).await? {
+        match session.is_of(place.engine, mount).await? {
             Some(false) => Err(Cause::BadAnswer.into()),
             // A policy may forbid the question; then the read's own answer stands.
             None => Ok(answer),
@@ -213,26 +220,32 @@ impl Source for Store {
     }
 }
 
-/// A secret of KV version 2.
+/// A secret of a KV engine.
 struct Place<'a> {
     mount: &'a str,
+    engine: Engine,
     path: &'a str,
     version: Option<&'a str>,
 }
 
 impl Session {
     async fn read(&self, place: &Place<'_>) -> Result<Outcome, SourceError> {
+        let path = match place.engine {
+            Engine::Kv1 => format!("{}/{}", place.mount, place.path),
+            Engine::Kv2 => format!("{}/data/{}", place.mount, place.path),
+        };
         let call = Call {
-            path: format!("{}/data/{}", place.mount, place.path),
+            path,
             query: place.version.map(|version| format!("version={version}")),
             body: None,
         };
-        answer::kv2(&send(&self.client, call).await?)
+        answer::kv(place.engine, &send(&self.client, call).await?)
     }
 
-    async fn is_kv2(&self, mount: &str) -> Result<Option<bool>, SourceError> {
+    async fn is_of(&self, engine: Engine, mount: &str) -> Result<Option<bool>, SourceError> {
         let path = format!("sys/internal/ui/mounts/{mount}");
-        Ok(answer::is_kv2(&send(&self.client, Call { path, query: None, body: None }).await?))
+        let reply = send(&self.client, Call { path, query: None, body: None }).await?;
+        Ok(answer::is_of(engine, &reply))
     }
 
     /// Whether Vault still knows the token.

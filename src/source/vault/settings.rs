@@ -1,6 +1,6 @@
 //! What `paramd.yaml` says of a Vault.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::client::{Api, Trust};
 use super::login::{Login, Store};
-use super::{MOUNT, check_path};
+use super::{Engine, MOUNT, VERSION, check_path};
 use crate::credential::{Credential, regular_file};
 use crate::source::{ConnectError, Environment, Read, Settings, Source};
 use crate::yaml::diagnostic::Problems;
@@ -29,8 +29,10 @@ pub(super) struct VaultSettings {
     pub(super) address: Url,
     /// The one CA to trust; none: the system's.
     pub(super) ca: Option<PathBuf>,
-    /// The mounts that may be asked, all of KV version 2.
-    pub(super) mounts: BTreeSet<String>,
+    /// The namespace that everything is in, the login too; none: the root.
+    pub(super) namespace: Option<String>,
+    /// The mounts that may be asked.
+    pub(super) mounts: BTreeMap<String, Engine>,
     /// How to log in.
     pub(super) login: Login,
     /// For each request: to connect, and in total.
@@ -43,7 +45,7 @@ impl Settings for VaultSettings {
             None => Trust::System,
             Some(file) => Trust::Only(read_ca(file)?),
         };
-        let api = Api::new(&self.address, trust, self.timeout)?;
+        let api = Api::new(&self.address, self.namespace.clone(), trust, self.timeout)?;
         let store = Store::new(api, self.login.clone(), self.mounts.clone(), environment.clone());
         Ok(Arc::new(store))
     }
@@ -54,8 +56,13 @@ impl Settings for VaultSettings {
 
     fn refuses(&self, read: &Read) -> Option<&'static str> {
         let mount = read.address.get(MOUNT)?;
-        let listed = self.mounts.contains(mount);
-        (!listed).then_some("the source doesn't list this mount under `mounts`")
+        match self.mounts.get(mount) {
+            None => Some("the source doesn't list this mount under `mounts`"),
+            Some(Engine::Kv1) if read.address.contains_key(VERSION) => {
+                Some("the mount is of KV version 1, which keeps no versions: leave `version` out")
+            }
+            Some(_) => None,
+        }
     }
 }
 
@@ -81,12 +88,13 @@ pub(super) fn read(node: &Node, base: &Path, problems: &mut Problems) -> Option<
     let mounts = fields.required("mounts");
     let auth = fields.required("auth");
     let timeout = fields.optional("timeout");
-    refuse_namespace(&mut fields, problems);
+    let namespace = fields.optional("namespace");
     fields.finish(problems);
     let address = address
         .and_then(|node| text(node, "address", problems))
         .and_then(|text| read_address(&text, problems));
     let ca = ca.and_then(|node| text(node, "ca", problems)).map(|path| base.join(path.value));
+    let namespace = namespace.and_then(|node| read_namespace(node, problems));
     let mounts = mounts.and_then(|node| read_mounts(node, problems));
     let login = auth.and_then(|node| read_auth(node, base, problems));
     let timeout = timeout.and_then(|node| duration(node, "timeout", problems));
@@ -94,16 +102,32 @@ pub(super) fn read(node: &Node, base: &Path, problems: &mut Problems) -> Option<
     Some(VaultSettings {
         address: address?,
         ca,
+        namespace,
         mounts: mounts?,
         login: login?,
         timeout: timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value),
     })
 }
 
-fn refuse_namespace(fields: &mut Fields<'_>, problems: &mut Problems) {
-    if let Some(node) = fields.optional("namespace") {
-        problems.error("not_yet", &node.place, "this release doesn't know Vault's namespaces");
+/// The most bytes of a namespace.
+const MAX_NAMESPACE: usize = 256;
+
+/// A namespace goes into a header of each request, so it is one plain word, or
+/// several between slashes.
+fn read_namespace(node: &Node, problems: &mut Problems) -> Option<String> {
+    let name = text(node, "namespace", problems)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    if name.value.len() <= MAX_NAMESPACE
+        && name.value.bytes().all(plain)
+        && check_path(&name.value).is_ok()
+    {
+        return Some(name.value);
     }
+    problems
+        .error("invalid_namespace", &name.place, "`namespace` isn't the path of a namespace")
+        .sensitive()
+        .help("1 to 256 of `A-Z a-z 0-9 _ . - /`, such as `teams/ml`, without a slash at an end");
+    None
 }
 
 fn read_address(text: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
@@ -135,22 +159,23 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn read_mounts(node: &Node, problems: &mut Problems) -> Option<BTreeSet<String>> {
-    let mut mounts = BTreeSet::new();
+fn read_mounts(node: &Node, problems: &mut Problems) -> Option<BTreeMap<String, Engine>> {
+    let mut mounts = BTreeMap::new();
     for entry in mapping(node, "mounts", MAX_MOUNTS, problems)? {
         if let Err(problem) = check_path(&entry.key.value) {
             problems.error("invalid_mount", &entry.key.place, problem).sensitive();
         }
         let Some(engine) = text(&entry.value, "mounts", problems) else { continue };
-        let problem = match engine.value.as_str() {
-            "kv-v2" => {
-                mounts.insert(entry.key.value.clone());
+        let known = match engine.value.as_str() {
+            "kv-v1" => Engine::Kv1,
+            "kv-v2" => Engine::Kv2,
+            _ => {
+                let problem = "the engine of a mount is `kv-v1` or `kv-v2`";
+                problems.error("invalid_engine", &engine.place, problem).sensitive();
                 continue;
             }
-            "kv-v1" => "this release reads KV version 2 only; version 1 comes later",
-            _ => "the engine of a mount is `kv-v2`",
         };
-        problems.error("invalid_engine", &engine.place, problem).sensitive();
+        mounts.insert(entry.key.value.clone(), known);
     }
     if mounts.is_empty() {
         problems.error("no_mounts", &node.place, "`mounts` names no mount that can be read");

@@ -21,7 +21,7 @@ const TEXT: &str = r#"{"type":"string"}"#;
 /// A source with these settings besides the address; `base` holds its files.
 fn source(address: &str, rest: &str, base: &Path) -> Arc<dyn Source> {
     let yaml = format!(
-        "{{ address: '{address}', mounts: {{ secret: kv-v2, none: kv-v2, old: kv-v2 }}, {rest} }}"
+        "{{ address: '{address}', mounts: {{ secret: kv-v2, none: kv-v2, old: kv-v2, one: kv-v1, new: kv-v1, lost: kv-v1 }}, {rest} }}"
     );
     settings(&Vault, &yaml, base).unwrap().connect(&Environment::new()).unwrap()
 }
@@ -84,6 +84,52 @@ async fn the_four_meanings_of_404_are_told_apart() {
     assert_eq!(cause(source.read(&at("none", "a", None)).await), Cause::NoSuchMount);
     assert_eq!(cause(source.read(&at("old", "a", None)).await), Cause::BadAnswer);
     assert_eq!(cause(source.read(&at("unlisted", "a", None)).await), Cause::NotGranted);
+}
+
+#[tokio::test]
+async fn a_mount_without_versions_is_read_as_one() {
+    let server = Server::start().await;
+    server.put("sys/mounts/one", r#"{"type":"kv","options":{"version":"1"}}"#).await;
+    server.put("sys/mounts/new", r#"{"type":"kv","options":{"version":"2"}}"#).await;
+    server.put("one/ml/db", r#"{"password":"s3","port":5432}"#).await;
+    let source = rooted(&server);
+    let (raw, version) = found(source.read(&at("one", "ml/db", None)).await.unwrap());
+    assert_eq!(version, None);
+    assert_eq!(pick(&raw, "password", TEXT), Ok(Value::String("s3".into())));
+    assert_eq!(pick(&raw, "port", r#"{"type":"integer"}"#), Ok(Value::Integer(5432)));
+    assert!(matches!(source.read(&at("one", "never", None)).await, Ok(Answer::Missing)));
+    assert_eq!(cause(source.read(&at("one", "ml/db", Some("1"))).await), Cause::NotGranted);
+    assert_eq!(cause(source.read(&at("lost", "a", None)).await), Cause::NoSuchMount);
+    // A mount of version 2 that `mounts` calls version 1 gives nothing, not even
+    // what stands where version 1 would look.
+    for path in ["a", "data/a", "config"] {
+        assert_eq!(cause(source.read(&at("new", path, None)).await), Cause::BadAnswer, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_is_where_the_source_looks() {
+    let server = Server::start().await;
+    server.put("sys/namespaces/team", "{}").await;
+    server.put("team/sys/mounts/secret", r#"{"type":"kv","options":{"version":"1"}}"#).await;
+    server.put("team/secret/a", r#"{"a":"of the team"}"#).await;
+    server.put("secret/data/a", r#"{"data":{"a":"of the root"}}"#).await;
+    let root = rooted(&server);
+    let yaml = |namespace: &str| {
+        format!(
+            "{{ address: '{}', namespace: {namespace}, mounts: {{ secret: kv-v1 }}, auth: {{ token: {{ file: root-token }} }} }}",
+            server.address
+        )
+    };
+    let inside = |namespace: &str| {
+        let settings = settings(&Vault, &yaml(namespace), server.folder()).unwrap();
+        settings.connect(&Environment::new()).unwrap()
+    };
+    let (raw, _) = found(read(&inside("team"), "a").await.unwrap());
+    assert_eq!(pick(&raw, "a", TEXT), Ok(Value::String("of the team".into())));
+    let (raw, _) = found(read(&root, "a").await.unwrap());
+    assert_eq!(pick(&raw, "a", TEXT), Ok(Value::String("of the root".into())));
+    assert!(read(&inside("nobody"), "a").await.is_err());
 }
 
 fn cause(outcome: Result<Answer, SourceError>) -> Cause {

@@ -83,10 +83,20 @@ fn settings_hold_no_credential_and_no_plain_way_to_another_machine() {
         assert!(!problems.concat().contains("hunter2"));
     }
     let with = |rest: &str| read(&format!("{{ address: 'https://x', {rest} }}"));
-    assert!(
-        with("mounts: { kv: kv-v1 }, auth: { token: { file: t } }").unwrap_err()[0]
-            .contains("later")
-    );
+    for good in ["kv", "a/b-c_d.e"] {
+        let rest =
+            format!("mounts: {{ kv: kv-v1 }}, auth: {{ token: {{ file: t }} }}, namespace: {good}");
+        assert!(with(&rest).is_ok(), "{good}");
+    }
+    for bad in
+        ["", "/a", "a/", "a//b", "..", "a\\nX-Vault-Token: hunter2", "a b", "\\u00e9", "a%2fb"]
+    {
+        let rest = format!(
+            "mounts: {{ kv: kv-v1 }}, auth: {{ token: {{ file: t }} }}, namespace: \"{bad}\""
+        );
+        let problems = with(&rest).unwrap_err();
+        assert!(!problems.concat().contains("hunter2"), "{bad}");
+    }
     for bad in [
         "mounts: {}, auth: { token: { file: t } }",
         "mounts: { 'a/../b': kv-v2 }, auth: { token: { file: t } }",
@@ -94,12 +104,26 @@ fn settings_hold_no_credential_and_no_plain_way_to_another_machine() {
         "mounts: { secret: kv-v2 }, auth: {}",
         "mounts: { secret: kv-v2 }, auth: { approle: { role_id: { file: r } } }",
         "mounts: { secret: kv-v2 }, auth: { token: { file: t }, approle: {} }",
-        "mounts: { secret: kv-v2 }, auth: { token: { file: t } }, namespace: x",
+        "mounts: { secret: kv-v3 }, auth: { token: { file: t } }",
         "mounts: { secret: kv-v2 }, auth: { token: { file: t } }, skip_verify: true",
         "mounts: { secret: kv-v2 }",
     ] {
         let problems = with(bad).unwrap_err();
         assert!(!problems.concat().contains("hunter2"), "{bad}");
+    }
+}
+
+#[test]
+fn a_version_is_refused_where_the_mount_keeps_none() {
+    let yaml = "{ address: 'https://x', mounts: { one: kv-v1, two: kv-v2 }, auth: { token: { file: t } } }";
+    let settings = settings(&Vault, yaml, Path::new("/")).unwrap();
+    for (mount, version, refused) in
+        [("one", None, false), ("one", Some("1"), true), ("two", Some("1"), false)]
+    {
+        let mut address = vec![("mount", mount), ("path", "p")];
+        address.extend(version.map(|version| ("version", version)));
+        let read = locate(&Vault, &ask(&address, &[])).unwrap().read;
+        assert_eq!(settings.refuses(&read).is_some(), refused, "{mount} {version:?}");
     }
 }
 
