@@ -28,3 +28,4 @@ mod python;
 mod readme;
 mod runs;
 mod support;
+mod table;

@@ -119,6 +119,11 @@ impl Bao {
         self.post("sys/leases/revoke-prefix/auth/approle/login", json!({})).await;
     }
 
+    /// Seals it; a server of the development mode is not opened again.
+    pub(crate) async fn seal(&self) {
+        self.post("sys/seal", json!({})).await;
+    }
+
     /// Mounts a further engine: `kv-v1` or `kv-v2`.
     pub(crate) async fn mount(&self, name: &str, kind: &str) {
         let version = kind.strip_prefix("kv-v").expect("a KV engine");
