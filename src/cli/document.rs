@@ -42,6 +42,8 @@ words! {
     secrecy_reason, SecrecyReason, "SECRECY_REASON_";
     /// What should be mended.
     warning_kind, WarningKind, "WARNING_KIND_";
+    /// How an attempt after the first took over values.
+    attempt_mode, AttemptMode, "ATTEMPT_MODE_";
     /// Whether a call made the run.
     resolve_result, ResolveResult, "RESOLVE_RESULT_";
     /// What was done.
@@ -93,14 +95,23 @@ pub(crate) fn time(time: &prost_types::Timestamp) -> String {
     }
 }
 
+/// Reads a time in RFC 3339.
+pub(crate) fn read_time(text: &str) -> Option<prost_types::Timestamp> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Some(prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })
+}
+
 /// A run.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunDocument {
     pipeline: String,
     run_id: String,
     attempt: u32,
+    /// None for the first attempt.
+    mode: Option<String>,
     environment: String,
     preset: Option<String>,
+    logical_date: Option<String>,
     revision: String,
     bundle: String,
     state: String,
@@ -119,8 +130,10 @@ impl RunDocument {
             pipeline: name.pipeline,
             run_id: name.run_id,
             attempt: name.attempt,
+            mode: (run.mode != 0).then(|| attempt_mode(run.mode)),
             environment: run.environment.clone(),
             preset: run.preset.clone(),
+            logical_date: run.logical_date.as_ref().map(time),
             revision: run.revision.clone(),
             bundle: run.bundle.clone(),
             state: state(run.state),

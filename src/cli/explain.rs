@@ -7,6 +7,7 @@ use super::client::send;
 use super::error::CliError;
 use super::exit::Exit;
 use super::request::{self, Args, Asked, Prepared};
+use super::text::ticked;
 use super::{document, render};
 use crate::proto::v1;
 
@@ -14,10 +15,10 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
     let Asked::Request(prepared) = request::prepare("explain", app, args).await? else {
         return Ok(Exit::Success);
     };
-    if prepared.names_run() {
-        return Err(CliError::usage(
-            "`explain` freezes nothing: it takes no `--run-id` and no `--attempt`",
-        ));
+    let unfit = prepared.of_made_run();
+    if !unfit.is_empty() {
+        let unfit = ticked(unfit.iter().copied());
+        return Err(CliError::usage(format!("`explain` makes no run: it doesn't take {unfit}")));
     }
     let answer = call(&prepared).await?;
     let printer = prepared.app.printer;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::document::{
-    decision_reason, layer, outcome, source_kind, state, time, value_text, warning_kind,
+    attempt_mode, decision_reason, layer, outcome, source_kind, state, time, value_text,
+    warning_kind,
 };
 use super::run_name;
 use super::table::Sheet;
@@ -18,14 +19,24 @@ pub(crate) fn run(run: &v1::Run) -> String {
     let name = run.name.clone().unwrap_or_default();
     let mut text = String::new();
     fact(&mut text, "run", &run_name::path(&name));
-    fact(&mut text, "attempt", &name.attempt.to_string());
+    let mode = match run.mode {
+        0 => String::new(),
+        mode => format!(" ({})", attempt_mode(mode)),
+    };
+    fact(&mut text, "attempt", &format!("{}{mode}", name.attempt));
     fact(&mut text, "environment", &run.environment);
     if let Some(preset) = run.preset.as_deref().filter(|preset| !preset.is_empty()) {
         fact(&mut text, "preset", preset);
     }
+    if let Some(date) = &run.logical_date {
+        fact(&mut text, "logical date", &time(date));
+    }
     fact(&mut text, "revision", &run.revision);
     fact(&mut text, "owner", &run.owner.clone().unwrap_or_default().name);
     fact(&mut text, "state", &life(run));
+    for (key, value) in &run.labels {
+        fact(&mut text, "label", &format!("{key}={value}"));
+    }
     text
 }
 

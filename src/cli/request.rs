@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use super::client::Daemon;
 use super::error::CliError;
@@ -33,6 +34,11 @@ pub(crate) struct Prepared {
     preset: Option<String>,
     run_id: Option<String>,
     attempt: u32,
+    mode: Option<v1::AttemptMode>,
+    logical_date: Option<prost_types::Timestamp>,
+    labels: BTreeMap<String, String>,
+    lifetime: Option<Duration>,
+    expected_revision: Option<String>,
     texts: BTreeMap<String, String>,
     secrets: BTreeMap<String, v1::SecretPayload>,
 }
@@ -81,6 +87,11 @@ pub(crate) async fn prepare(command: &str, mut app: App, args: Args) -> Result<A
         preset: arguments.preset,
         run_id: arguments.run_id,
         attempt: arguments.attempt.unwrap_or_default(),
+        mode: arguments.mode,
+        logical_date: arguments.logical_date,
+        labels: arguments.labels,
+        lifetime: arguments.lifetime,
+        expected_revision: arguments.expected_revision,
         texts,
         app,
         daemon,
@@ -94,6 +105,14 @@ fn output_of(text: &str) -> Result<Output, CliError> {
         "json" => Ok(Output::Json),
         _ => Err(CliError::usage("`--output` takes `text` or `json`")
             .with_help("a parameter of that name is given as --param output=VALUE")),
+    }
+}
+
+/// A lifetime as the contract has it; the command line's longest fits.
+fn span(lifetime: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX),
+        nanos: 0,
     }
 }
 
@@ -114,13 +133,28 @@ impl Prepared {
             preset: self.preset.clone(),
             text_overrides: self.texts.clone(),
             secret_overrides: self.secrets.clone(),
+            logical_date: self.logical_date,
+            mode: self.mode.unwrap_or_default().into(),
+            labels: self.labels.clone(),
+            lifetime: self.lifetime.map(span),
+            expected_revision: self.expected_revision.clone().unwrap_or_default(),
             ..v1::ResolveRunRequest::default()
         })
     }
 
-    /// Whether the command line names a run or an attempt.
-    pub(crate) fn names_run(&self) -> bool {
-        self.run_id.is_some() || self.attempt > 0
+    /// The options given that are about a run that is made.
+    pub(crate) fn of_made_run(&self) -> Vec<&'static str> {
+        [
+            ("--run-id", self.run_id.is_some()),
+            ("--attempt", self.attempt > 0),
+            ("--mode", self.mode.is_some()),
+            ("--label", !self.labels.is_empty()),
+            ("--lifetime", self.lifetime.is_some()),
+            ("--expected-revision", self.expected_revision.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
     }
 
     /// The request to explain.
@@ -131,6 +165,7 @@ impl Prepared {
             preset: self.preset.clone(),
             text_overrides: self.texts.clone(),
             secret_overrides: self.secrets.clone(),
+            logical_date: self.logical_date,
             ..v1::ExplainRunRequest::default()
         }
     }

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::cli::App;
 use crate::cli::client::send;
-use crate::cli::document::{audit_action, event_outcome, principal_kind, source_kind, time};
+use crate::cli::document::{
+    audit_action, event_outcome, principal_kind, read_time, source_kind, time,
+};
 use crate::cli::error::{CliError, Expected};
 use crate::cli::exit::Exit;
 use crate::cli::table::Sheet;
@@ -81,10 +83,8 @@ fn limit(text: &str) -> Result<usize, Expected> {
 }
 
 fn timestamp(text: &str) -> Result<prost_types::Timestamp, Expected> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| Expected("a time is RFC 3339, such as 2026-01-31T08:00:00Z".to_owned()))?;
-    Ok(prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })
+    read_time(text)
+        .ok_or_else(|| Expected("a time is RFC 3339, such as 2026-01-31T08:00:00Z".to_owned()))
 }
 
 pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {

@@ -17,6 +17,11 @@ Options for a pipeline:
   --preset NAME          a set of values of the pipeline
   --run-id ID            the run's name; made up and printed if left out
   --attempt N            the attempt, from 1
+  --mode exact|refresh   for a later attempt: the same values, or sources anew
+  --logical-date TIME    the date that the run is for, in RFC 3339
+  --label KEY=VALUE      a label to find the run by; may be repeated
+  --lifetime SPAN        how long it may stay open, such as 48h
+  --expected-revision R  refuses the run where another revision is in force
   --param NAME=VALUE     a parameter, also one named as an option of paramd
   --secret NAME=SOURCE   a secret: file:FILE, env:VARIABLE or - (standard input)
   -h, --help             after the pipeline's name: its parameters";

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cli::error::CliError;
-use crate::proto::v1::{Pipeline, PipelineEnvironment, Preset};
+use crate::proto::v1::{AttemptMode, Pipeline, PipelineEnvironment, Preset};
 
 const SCHEMA: &str = r#"{
   "type": "object", "additionalProperties": false, "required": ["parameter1"],
@@ -56,6 +56,24 @@ fn options_and_flags_mix_in_any_order() {
 }
 
 #[test]
+fn options_about_the_run_are_read_by_their_forms() {
+    let line = ["p", "--mode=refresh", "--label", "a=b=c", "--label=d=", "--lifetime", "48h"];
+    let arguments = words(&line).unwrap();
+    assert_eq!(arguments.mode, Some(AttemptMode::Refresh));
+    assert_eq!(arguments.lifetime.unwrap().as_secs(), 48 * 3_600);
+    let labels = arguments.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    assert_eq!(labels.collect::<Vec<_>>(), [("a", "b=c"), ("d", "")]);
+    let arguments = words(&["p", "--logical-date", "1970-01-01T01:00:00.5+01:00"]).unwrap();
+    let date = prost_types::Timestamp { seconds: 0, nanos: 500_000_000 };
+    assert_eq!(arguments.logical_date, Some(date));
+    refused(&["p", "--mode", "newest"], "`--mode` takes `exact` or `refresh`");
+    refused(&["p", "--lifetime", "2 days"], "`--lifetime` takes a number with");
+    refused(&["p", "--logical-date", "yesterday"], "`--logical-date` takes a time in RFC 3339");
+    refused(&["p", "--label", "a=1", "--label", "a=2"], "given twice");
+    refused(&["p", "--label", "=1"], "`--label` takes KEY=VALUE");
+}
+
+#[test]
 fn dashes_and_underscores_are_the_same_and_booleans_take_a_value() {
     texts(&["p", "--train-model", "false"], &[("train_model", "false")]);
     texts(&["p", "--train_model=false"], &[("train_model", "false")]);
@@ -97,6 +115,12 @@ fn what_could_be_a_password_is_not_repeated() {
         &["p", "--secret", "db_password=Hunter2!"],
         &["p", "--db-password", "Hunter2!"],
         &["p", "--attempt", "Hunter2!"],
+        &["p", "--mode", "Hunter2!"],
+        &["p", "--label", "Hunter2!"],
+        &["p", "--label", "Hunter2!=a", "--label", "Hunter2!=b"],
+        &["p", "--logical-date", "Hunter2!"],
+        &["p", "--lifetime", "Hunter2!"],
+        &["p", "--expected-revision", "Hunter2!", "--expected-revision", "Hunter2!"],
         &["Hunter2!"],
         &["p", "-Hunter2!"],
     ] {

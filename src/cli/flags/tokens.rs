@@ -4,16 +4,35 @@
 //! without the schema. A word is repeated in an error only where it could be a
 //! name: anything may be a misplaced password.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
+use crate::cli::document::read_time;
 use crate::cli::error::CliError;
 use crate::cli::secrets::SecretArgument;
 use crate::name::{AliasName, PipelineName};
+use crate::proto::v1::AttemptMode;
+use crate::yaml::fields::parse_duration;
 
 /// The names of paramd's own options, as flags are spelt: a parameter of such a
 /// name is given by `--param`.
-pub(super) const OWN: [&str; 9] =
-    ["attempt", "endpoint", "environment", "help", "output", "param", "preset", "run-id", "secret"];
+pub(super) const OWN: [&str; 14] = [
+    "attempt",
+    "endpoint",
+    "environment",
+    "expected-revision",
+    "help",
+    "label",
+    "lifetime",
+    "logical-date",
+    "mode",
+    "output",
+    "param",
+    "preset",
+    "run-id",
+    "secret",
+];
 
 /// How a value is given to a parameter.
 pub(super) fn given_by(name: &str, value: &str) -> String {
@@ -44,6 +63,16 @@ pub(crate) struct Arguments {
     pub(crate) run_id: Option<String>,
     /// `--attempt`.
     pub(crate) attempt: Option<u32>,
+    /// `--mode`.
+    pub(crate) mode: Option<AttemptMode>,
+    /// `--logical-date`.
+    pub(crate) logical_date: Option<prost_types::Timestamp>,
+    /// `--lifetime`.
+    pub(crate) lifetime: Option<Duration>,
+    /// `--expected-revision`.
+    pub(crate) expected_revision: Option<String>,
+    /// `--label KEY=VALUE`.
+    pub(crate) labels: BTreeMap<String, String>,
     /// `--param NAME=VALUE`, in the order given.
     pub(crate) params: Vec<Flag>,
     /// `--secret NAME=SOURCE`.
@@ -91,6 +120,23 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         }
     }
     reader.finish()
+}
+
+const ATTEMPT: &str = "a number from 1";
+const MODE: &str = "`exact` or `refresh`";
+const DATE: &str = "a time in RFC 3339, such as 2026-01-31T00:00:00Z";
+const LIFETIME: &str = "a number with `s`, `m`, `h` or `d`, such as 48h";
+
+fn attempt(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number > 0)
+}
+
+fn mode(text: &str) -> Option<AttemptMode> {
+    match text {
+        "exact" => Some(AttemptMode::Exact),
+        "refresh" => Some(AttemptMode::Refresh),
+        _ => None,
+    }
 }
 
 fn is_flag(word: &OsString) -> bool {
@@ -161,7 +207,12 @@ impl Reader {
             "environment" => self.once(flag, |found| &mut found.environment),
             "preset" => self.once(flag, |found| &mut found.preset),
             "run-id" => self.once(flag, |found| &mut found.run_id),
-            "attempt" => self.attempt(flag),
+            "expected-revision" => self.once(flag, |found| &mut found.expected_revision),
+            "attempt" => self.read(flag, ATTEMPT, attempt, |found| &mut found.attempt),
+            "mode" => self.read(flag, MODE, mode, |found| &mut found.mode),
+            "logical-date" => self.read(flag, DATE, read_time, |found| &mut found.logical_date),
+            "lifetime" => self.read(flag, LIFETIME, parse_duration, |found| &mut found.lifetime),
+            "label" => self.label(flag),
             "param" => self.param(flag),
             "secret" => self.secret(flag),
             _ => self.found.flags.push(flag),
@@ -178,11 +229,31 @@ impl Reader {
         }
     }
 
-    fn attempt(&mut self, flag: Flag) {
-        match flag.value.and_then(|text| text.parse().ok()).filter(|number| *number > 0) {
-            Some(number) if self.found.attempt.is_none() => self.found.attempt = Some(number),
-            Some(_) => self.errors.push(CliError::usage("`--attempt` is given twice")),
-            None => self.errors.push(CliError::usage("`--attempt` takes a number from 1")),
+    /// An option that takes a text of some form.
+    fn read<T>(
+        &mut self,
+        flag: Flag,
+        form: &str,
+        read: fn(&str) -> Option<T>,
+        place: fn(&mut Arguments) -> &mut Option<T>,
+    ) {
+        let name = shown(&flag.name);
+        let Some(value) = flag.value.as_deref().and_then(read) else {
+            return self.errors.push(CliError::usage(format!("{name} takes {form}")));
+        };
+        if place(&mut self.found).replace(value).is_some() {
+            self.errors.push(CliError::usage(format!("{name} is given twice")));
+        }
+    }
+
+    fn label(&mut self, flag: Flag) {
+        match flag.value.as_deref().and_then(|text| text.split_once('=')) {
+            Some((key, value)) if !key.is_empty() => {
+                if self.found.labels.insert(key.to_owned(), value.to_owned()).is_some() {
+                    self.errors.push(CliError::usage("a label's key is given twice"));
+                }
+            }
+            _ => self.errors.push(CliError::usage("`--label` takes KEY=VALUE, in UTF-8")),
         }
     }
 

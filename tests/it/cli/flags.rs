@@ -121,3 +121,46 @@ async fn secrets_come_from_files_variables_and_standard_input() {
     ended.hides(&["the-password-itself"]);
     stage.daemon.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_attempt_says_its_mode_date_and_labels() {
+    let stage = stage().await;
+    let resolve = |attempt: &'static str, more: &[&'static str]| {
+        let mut words = vec!["resolve", "shell", "--run-id", "a", "--attempt", attempt];
+        words.extend(["--logical-date", "2026-01-31T02:00:00+02:00", "--label", "dag=nightly"]);
+        words.extend(["--lifetime", "2h", "--output", "json"]);
+        words.extend(more);
+        paramd(words).at(&stage.daemon)
+    };
+    let first = resolve("1", &[]).ok().json();
+    assert_eq!(first["run"]["mode"], serde_json::Value::Null);
+    assert_eq!(first["run"]["logical_date"], "2026-01-31T00:00:00.000Z");
+    let revision = first["run"]["revision"].as_str().unwrap().to_owned();
+    paramd(["complete", "shell/a", "failed"]).at(&stage.daemon).ok();
+
+    let ended = resolve("2", &[]).ended();
+    assert_eq!(ended.status, Some(5), "{ended:#?}");
+    ended.says(&["mode"]);
+    let second = resolve("2", &["--mode", "refresh"]).ok().json();
+    assert_eq!(second["run"]["attempt"], 2);
+    assert_eq!(second["run"]["mode"], "refresh");
+    assert_eq!(second["run"]["logical_date"], "2026-01-31T00:00:00.000Z");
+    assert_eq!(second["run"]["labels"], serde_json::json!({ "dag": "nightly" }));
+    let shown = paramd(["runs", "show", "shell/a"]).at(&stage.daemon).ok();
+    shown.says(&["2 (refresh)", "logical date 2026-01-31T00:00:00.000Z", "dag=nightly"]);
+    let shown = paramd(["runs", "show", "shell/a", "--output", "json"]).at(&stage.daemon).ok();
+    assert_eq!(shown.json()["run"], second["run"]);
+
+    let words = ["resolve", "shell", "--run-id", "b", "--expected-revision"];
+    paramd(words.into_iter().chain([revision.as_str()])).at(&stage.daemon).ok();
+    let other = "0".repeat(64);
+    let ended = paramd(words.into_iter().chain([other.as_str()])).at(&stage.daemon).ended();
+    ended.says(&["REVISION_MISMATCH"]);
+    let words = ["explain", "shell", "--logical-date", "2026-01-31T00:00:00Z"];
+    paramd(words).at(&stage.daemon).ok();
+    let words = ["explain", "shell", "--mode", "exact", "--label", "a=b"];
+    let ended = paramd(words).at(&stage.daemon).ended();
+    assert_eq!(ended.status, Some(2));
+    ended.says(&["`--mode`, `--label`"]);
+    stage.daemon.stop();
+}

@@ -21,7 +21,7 @@ pub(crate) struct Ended {
 }
 
 /// `paramd` with these arguments, with nothing but `PATH` in its environment.
-pub(crate) fn paramd<const N: usize>(arguments: [&str; N]) -> Paramd {
+pub(crate) fn paramd<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Paramd {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paramd"));
     command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     Paramd { command, input: Vec::new() }
