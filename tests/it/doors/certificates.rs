@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use paramd::proto::v1::{Action, PrincipalKind};
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +15,7 @@ use crate::support::daemon::Launch;
 use crate::support::python;
 use crate::support::root;
 use crate::support::tls::Authority;
+use crate::support::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_a_principal_by_its_spiffe_id_or_its_subject() {
@@ -150,5 +152,35 @@ async fn python_calls_over_tls_with_a_token() {
     let kind = i32::from(PrincipalKind::Token);
     let found = principals(&daemon, Action::Reveal).await;
     assert!(found.iter().all(|one| *one == ("token:python".to_owned(), kind)), "{found:?}");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_certificate_is_taken_at_sighup_and_a_bad_one_is_not() {
+    let house = House::new();
+    let token = house.token("ci");
+    let daemon = house.open().await;
+    let endpoint = tcp(&daemon);
+    let next = Authority::new(&house.config.path.join("tls"), "next");
+    let asks = |ca: &str| {
+        let ca = house.config.path.join("tls").join(ca);
+        let call = paramd(["audit", "list", "--ca", text(&ca)]).env("PARAMD_ENDPOINT", &endpoint);
+        call.env("PARAMD_TOKEN", &token).ended().status
+    };
+    assert_eq!((asks("ca.pem"), asks("next.pem")), (Some(0), Some(3)));
+    house.config.write("tls/server.pem", "no certificate");
+    daemon.signal(rustix::process::Signal::HUP);
+    wait_until("the log tells that it isn't taken", Duration::from_secs(10), async || {
+        daemon.log().contains("server.pem").then_some(())
+    })
+    .await;
+    assert_eq!(asks("ca.pem"), Some(0));
+    next.server("server");
+    daemon.signal(rustix::process::Signal::HUP);
+    wait_until("the new certificate is shown", Duration::from_secs(10), async || {
+        (asks("next.pem") == Some(0)).then_some(())
+    })
+    .await;
+    assert_eq!(asks("ca.pem"), Some(3));
     daemon.stop();
 }
