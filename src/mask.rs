@@ -4,6 +4,7 @@
 //! print it in a form that no mask knows.
 
 mod automaton;
+mod forms;
 
 use std::sync::Arc;
 
@@ -22,11 +23,12 @@ pub const MIN_SECRET_BYTES: usize = 8;
 pub struct SecretSet(Arc<Automaton>);
 
 impl SecretSet {
-    /// Takes the secrets, each as it is; those under [`MIN_SECRET_BYTES`] are
-    /// left out. Line ends at a secret's end aren't part of what is masked:
-    /// programs print a key that came from a file without them.
+    /// Takes the secrets: each, each line of a longer one and each leaf of a JSON
+    /// one, as it is, in base64, hex, percent-encoded and JSON-escaped. What has
+    /// under [`MIN_SECRET_BYTES`] is left out. Line ends at a secret's end aren't
+    /// part of what is masked: programs print a key from a file without them.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretBytes>) -> Self {
-        Self::build(secrets.into_iter().map(exposed).filter(|bytes| is_maskable(bytes)))
+        Self::build(forms::patterns(secrets.into_iter().map(exposed)).iter().map(Vec::as_slice))
     }
 
     fn build<'a>(patterns: impl Iterator<Item = &'a [u8]>) -> Self {

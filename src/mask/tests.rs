@@ -90,6 +90,52 @@ fn debug_shows_no_secret() {
     assert!(!format!("{masker:?}").contains("hunter2"));
 }
 
+fn secrets(secrets: &[&[u8]]) -> SecretSet {
+    let secrets: Vec<_> = secrets.iter().map(|one| SecretBytes::new(one.to_vec())).collect();
+    SecretSet::new(&secrets)
+}
+
+#[test]
+fn lines_and_leaves_are_secrets_too() {
+    let set = secrets(&[
+        b"first-line\r\n  second-line\nx\n",
+        br#"{"a": ["leaf\nof-two-lines", 1234567890]}"#,
+    ]);
+    let text = b"first-line, second-line x of-two-lines 1234567890 leaf";
+    let shown = "[REDACTED], [REDACTED] x [REDACTED] [REDACTED] leaf";
+    assert_eq!(String::from_utf8(masked(&set, &[text])).unwrap(), shown);
+}
+
+#[test]
+fn well_known_writers_are_known() {
+    let set = secrets(&["pä\"ss/w<rd \u{1F600}+%".as_bytes()]);
+    for form in [
+        r#"p\u00e4\"ss/w<rd \ud83d\ude00+%"#,
+        r#"p\u00E4\"ss\/w<rd \uD83D\uDE00+%"#,
+        "pä\\\"ss/w\\u003crd \u{1F600}+%",
+        "p%C3%A4%22ss%2Fw%3Crd%20%F0%9F%98%80%2B%25",
+        "p%c3%a4%22ss%2fw%3crd+%f0%9f%98%80%2b%25",
+        "p%C3%A4%22ss/w%3Crd%20%F0%9F%98%80%2B%25",
+        "pä\"ss%2Fw<rd \u{1F600}%2B%25",
+        "70c3a42273732f773c726420f09f98802b25",
+        "70C3A42273732F773C726420F09F98802B25",
+        "cMOkInNzL3c8cmQg8J+YgCsl",
+        "cMOkInNzL3c8cmQg8J-YgCsl",
+    ] {
+        let text = format!("<{form}>");
+        let shown = masked(&set, &[text.as_bytes()]);
+        assert_eq!(String::from_utf8(shown).unwrap(), "<[REDACTED]>", "{form}");
+    }
+}
+
+#[test]
+fn a_very_long_secret_is_masked_as_it_is_and_short_ones_stay_masked_in_all_forms() {
+    let long: Vec<u8> =
+        (0..100_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect();
+    let set = secrets(&[&long, b"short-one"]);
+    assert_eq!(masked(&set, &[&long, b" c2hvcnQtb25l"]), b"[REDACTED] [REDACTED]");
+}
+
 fn letters(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), length)
 }
@@ -118,4 +164,86 @@ proptest! {
         let fits = patterns.iter().any(|p| p.len() > held.len() && p.starts_with(&held));
         prop_assert!(held.is_empty() || fits);
     }
+
+    #[test]
+    fn no_promised_form_of_a_secret_survives(
+        secret in prop::collection::vec(prop::sample::select(b"aZ09-_+/%\"\\ <\xc3\xff\x01".to_vec()), 8..40),
+        before in prop::collection::vec(any::<u8>(), 0..7),
+        after in prop::collection::vec(any::<u8>(), 0..7),
+        writes in prop::collection::vec(1_usize..9, 1..40),
+    ) {
+        let set = secrets(&[&secret]);
+        for form in naive_forms(&secret, &before, &after) {
+            let text = [before.as_slice(), &form.text, &after].concat();
+            let mut masker = Masker::new(set.clone());
+            let (mut shown, mut rest) = (Vec::new(), text.as_slice());
+            for length in writes.iter().cycle() {
+                let (now, later) = rest.split_at((*length).min(rest.len()));
+                masker.push(now, &mut shown);
+                rest = later;
+                if rest.is_empty() { break }
+            }
+            masker.finish(&mut shown);
+            prop_assert!(!shown.windows(form.secret.len()).any(|at| at == form.secret));
+            prop_assert!(shown.windows(REPLACEMENT.len()).any(|at| at == REPLACEMENT));
+        }
+    }
+
+    #[test]
+    fn clean_text_is_unchanged_to_the_byte(
+        secret in prop::collection::vec(prop::sample::select(b"abAB+/ ".to_vec()), 8..20),
+        text in prop::collection::vec(prop::sample::select(b"abAB+/ %246=\\".to_vec()), 0..80),
+        keep in 0_usize..8,
+        cut in 0_usize..80,
+    ) {
+        // Even the first bytes of a secret are clean as long as it isn't whole.
+        let text = [&text, secret.get(..keep).unwrap()].concat();
+        let patterns = forms::patterns(std::iter::once(secret.as_slice()));
+        prop_assume!(!patterns.iter().any(|one| text.windows(one.len()).any(|at| at == one)));
+        let (first, second) = text.split_at(cut.min(text.len()));
+        prop_assert_eq!(masked(&secrets(&[&secret]), &[first, second]), text);
+    }
+}
+
+/// A text with a secret in it, and what of the text tells the secret.
+struct Form {
+    text: Vec<u8>,
+    secret: Vec<u8>,
+}
+
+/// The forms, made in another way than the mask makes them.
+fn naive_forms(secret: &[u8], before: &[u8], after: &[u8]) -> Vec<Form> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    let whole = |text: String| Form { secret: text.clone().into_bytes(), text: text.into_bytes() };
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = secret.iter().map(|byte| format!("%{byte:02x}")).collect();
+    let reserved = percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
+    let reserved = ["-", "_"].iter().fold(reserved.to_string(), |text, kept| {
+        text.replace(&format!("%{:02X}", kept.as_bytes()[0]), kept)
+    });
+    let mut forms = vec![
+        Form { text: secret.to_vec(), secret: secret.to_vec() },
+        whole(hex.to_uppercase()),
+        whole(hex),
+        whole(percent.to_uppercase()),
+        whole(percent),
+        whole(reserved),
+    ];
+    if let Ok(text) = std::str::from_utf8(secret) {
+        let quoted = serde_json::to_string(text).unwrap();
+        let inner = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        forms.push(whole(inner.unwrap().to_owned()));
+    }
+    // What stays the same whatever bits stand around it is the secret's.
+    let flipped = |bytes: &[u8]| bytes.iter().map(|byte| !byte).collect::<Vec<u8>>();
+    for engine in [STANDARD, URL_SAFE] {
+        let text = engine.encode([before, secret, after].concat()).into_bytes();
+        let other =
+            engine.encode([&flipped(before), secret, &flipped(after)].concat()).into_bytes();
+        let same = text.iter().zip(&other).filter(|(a, b)| a == b && **a != b'=');
+        let secret = same.map(|(a, _)| *a).collect();
+        forms.push(Form { text, secret });
+    }
+    forms
 }
