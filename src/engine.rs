@@ -17,6 +17,7 @@ mod polls;
 mod record;
 mod request;
 mod resolve;
+mod runs;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -51,7 +52,7 @@ pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
 pub use crate::reveal::RevealedSecret;
 pub use request::{
     ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
-    RunSelector,
+    RunSelector, RunsRequest,
 };
 
 /// Who calls, as the edge found out.
@@ -257,6 +258,14 @@ pub struct EventsAnswer {
     pub next_token: String,
     /// Whether the caller may see fingerprints.
     pub fingerprints: bool,
+}
+
+/// A page of runs.
+pub struct RunsAnswer {
+    /// The runs; their records are left out.
+    pub runs: Vec<StoredRun>,
+    /// For the next page; empty: this is the last.
+    pub next_token: String,
 }
 
 /// What the check of the log found.

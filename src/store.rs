@@ -74,6 +74,13 @@ pub trait Store: Send + Sync + 'static {
         run_id: &RunId,
     ) -> Result<Option<u32>, StoreError>;
 
+    /// A page of runs, the last frozen first. What is in their records and sealed
+    /// is left out, and a row that can't be read is passed over.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
+
     /// Open runs whose lifetime is over at `now`, at most `limit`.
     ///
     /// # Errors
@@ -215,6 +222,50 @@ pub enum RunEnd {
     Cancelled,
     /// Its lifetime was over.
     Expired,
+}
+
+/// Which runs, and from where.
+#[derive(Debug, Clone, Default)]
+pub struct RunQuery {
+    /// Of this pipeline.
+    pub pipeline: Option<String>,
+    /// Attempts of this run.
+    pub run_id: Option<String>,
+    /// In this environment.
+    pub environment: Option<String>,
+    /// In one of these states; empty: any.
+    pub states: Vec<RunState>,
+    /// With all these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Made at or after this time.
+    pub from: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+    /// Frozen before the run at this place.
+    pub before: Option<i64>,
+    /// The most runs wanted.
+    pub limit: usize,
+}
+
+/// How a run stands; the numbers are the contract's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum RunState {
+    /// It has not ended.
+    Open = 1,
+    /// It was completed.
+    Completed = 2,
+    /// Its lifetime was over.
+    Expired = 3,
+}
+
+/// A page of runs, each with its place among all.
+#[derive(Debug, Clone, Default)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<(i64, StoredRun)>,
+    /// Where to go on; none: this was the last page.
+    pub next: Option<i64>,
 }
 
 /// Which events, and from where.

@@ -182,7 +182,7 @@ fn malformed_names(query: &EventQuery) -> Vec<Violation> {
     .collect()
 }
 
-fn invalid(field: &str, description: String) -> Violation {
+pub(super) fn invalid(field: &str, description: String) -> Violation {
     Violation { field: field.to_owned(), reason: ViolationReason::InvalidField, description }
 }
 

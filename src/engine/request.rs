@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Overrides, Violation};
-use crate::store::{AttemptMode, EventQuery};
+use crate::store::{AttemptMode, EventQuery, RunQuery};
 
 /// What names a run in a request, not yet checked.
 #[derive(Clone)]
@@ -101,6 +101,17 @@ pub struct PageRequest {
     pub size: i32,
     /// The last answer's token; empty: the first page.
     pub token: String,
+}
+
+/// `ListRuns`.
+#[derive(Clone, Default)]
+pub struct RunsRequest {
+    /// Which page.
+    pub page: PageRequest,
+    /// Which runs; its position and limit are the engine's to fill in.
+    pub query: RunQuery,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
 }
 
 /// `ListEvents`.

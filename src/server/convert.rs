@@ -10,6 +10,7 @@ pub(super) mod pipeline;
 pub(super) mod record;
 pub(super) mod request;
 pub(super) mod reveal;
+pub(super) mod runs;
 pub(super) mod time;
 pub(super) mod value;
 

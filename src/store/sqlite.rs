@@ -8,6 +8,7 @@ mod events;
 mod failure;
 mod file;
 mod jobs;
+mod listing;
 mod runs;
 mod schema;
 mod sequence;
@@ -31,8 +32,8 @@ use self::jobs::Job;
 use self::soon::Soon;
 use self::writer::Writer;
 use super::{
-    AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd, Store,
-    StoreError, StoredRun, Verified, VerifyRequest,
+    AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd,
+    RunPage, RunQuery, RunState, Store, StoreError, StoredRun, Verified, VerifyRequest,
 };
 use crate::audit::{EventDraft, Recorded};
 use crate::name::{PipelineName, RunId, RunKey};
@@ -261,6 +262,10 @@ impl Store for SqliteStore {
         self.read(|connection| {
             runs::newest_attempt(connection, pipeline, run_id).map_err(read_failure)
         })
+    }
+
+    fn runs(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
+        self.read(|connection| listing::page(connection, query).map_err(read_failure))
     }
 
     fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<RunKey>, StoreError> {

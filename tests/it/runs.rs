@@ -9,6 +9,7 @@ mod exact;
 mod full;
 mod life;
 mod limits;
+mod listed;
 mod log;
 mod polls;
 mod postgres;

@@ -33,11 +33,11 @@ pub(in crate::server) fn read(message: v1::ListEventsRequest) -> EventsRequest {
     EventsRequest { page, query, problems }
 }
 
-fn named(text: String) -> Option<String> {
+pub(super) fn named(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn moment(
+pub(super) fn moment(
     field: &'static str,
     time: Option<prost_types::Timestamp>,
     problems: &mut Vec<Violation>,
@@ -49,7 +49,7 @@ fn moment(
     read
 }
 
-fn choices<T>(
+pub(super) fn choices<T>(
     field: &'static str,
     numbers: &[i32],
     read: fn(i32) -> Option<T>,

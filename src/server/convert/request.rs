@@ -120,7 +120,7 @@ fn mode(number: i32, problems: &mut Vec<Violation>) -> Option<AttemptMode> {
 }
 
 /// Labels within their limits. A key that can't be one isn't quoted.
-fn labels(
+pub(super) fn labels(
     given: BTreeMap<String, String>,
     problems: &mut Vec<Violation>,
 ) -> BTreeMap<String, String> {

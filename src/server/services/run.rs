@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Edge;
+use super::pipeline::smaller;
 use crate::proto::Encoded;
 use crate::proto::server::run_service_server::RunService;
 use crate::proto::v1::{
@@ -11,7 +12,7 @@ use crate::proto::v1::{
     ListFailuresRequest, ListFailuresResponse, ListRunsRequest, ListRunsResponse,
     ResolveRunRequest,
 };
-use crate::server::convert::{explanation, record, request as requests};
+use crate::server::convert::{explanation, record, request as requests, runs};
 
 #[async_trait]
 impl RunService for Edge {
@@ -52,7 +53,19 @@ impl RunService for Edge {
         &self,
         request: Request<ListRunsRequest>,
     ) -> Result<Response<ListRunsResponse>, Status> {
-        self.unserved("ListRuns", &request).await
+        self.answer("ListRuns", request, async |caller, message| {
+            let mut asked = runs::read(message);
+            loop {
+                let found = self.engine.list_runs(&caller, asked.clone()).await?;
+                let count = found.runs.len();
+                let answer = runs::listed(&found);
+                match smaller(&answer, &asked.page, count) {
+                    Some(page) => asked.page = page,
+                    None => return Ok(answer),
+                }
+            }
+        })
+        .await
     }
 
     async fn list_failures(

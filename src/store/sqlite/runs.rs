@@ -77,7 +77,7 @@ pub(super) fn find(connection: &Connection, key: &RunKey) -> Result<Option<Store
         .transpose()
 }
 
-fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
+pub(super) fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
     let frozen = NewRun {
         key: key.clone(),
         environment: parsed(&row.get::<_, String>(0)?)?,
@@ -108,7 +108,7 @@ fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
     Ok(StoredRun { frozen, end })
 }
 
-fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Failure> {
+pub(super) fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Failure> {
     text.parse().map_err(|_| Failure::Corrupt)
 }
 

@@ -1,0 +1,140 @@
+//! `ListRuns`.
+
+use std::collections::BTreeSet;
+
+use super::events::invalid;
+use super::pages::{Bound, page_size, wrong_token};
+use super::record::store_refusal;
+use super::{Caller, Engine, InForce, Refusal, RunsAnswer, RunsRequest, Violation};
+use crate::access::{Action, Resource};
+use crate::audit::{self, EventDraft};
+use crate::name::{EnvironmentName, PipelineName, RunId};
+use crate::store::{RunQuery, StoredRun};
+
+/// Runs that one page asks the policies about.
+const DECIDED: usize = 2_000;
+
+impl Engine {
+    /// The runs that fit a filter and that the caller may see.
+    ///
+    /// # Errors
+    /// The common ones.
+    pub async fn list_runs(
+        &self,
+        caller: &Caller,
+        request: RunsRequest,
+    ) -> Result<RunsAnswer, Refusal> {
+        let mut event = self.event(caller, audit::Action::Read);
+        let mut query = request.query;
+        let mut violations = malformed_names(&query);
+        violations.extend(request.problems);
+        let size = page_size(request.page.size, 50, 500);
+        let bound = bound(caller, &query);
+        let position = bound.position(&request.page.token).and_then(|position| {
+            position.map(|bytes| place(&bytes).ok_or_else(wrong_token)).transpose()
+        });
+        violations.extend(size.clone().err());
+        violations.extend(position.clone().err());
+        let (Ok(size), Ok(position), true) = (size, position, violations.is_empty()) else {
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        };
+        let in_force = self.in_force();
+        name_filter(&in_force, &query, &mut event);
+        query.before = position;
+        let (runs, next, policy_ids) = match self.visible(&in_force, caller, query, size) {
+            Ok(found) => found,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
+        };
+        event.policy_ids = policy_ids.into_iter().collect();
+        self.record_soon(event)?;
+        let next_token = next.map(|next| bound.token(&next.to_be_bytes())).unwrap_or_default();
+        Ok(RunsAnswer { runs, next_token })
+    }
+
+    /// Up to `size` runs that the caller may see, where to go on, and the policies
+    /// that decided.
+    fn visible(
+        &self,
+        in_force: &InForce,
+        caller: &Caller,
+        mut query: RunQuery,
+        size: usize,
+    ) -> Result<(Vec<StoredRun>, Option<i64>, BTreeSet<String>), Refusal> {
+        let (mut visible, mut policy_ids, mut decided) = (Vec::new(), BTreeSet::new(), 0);
+        loop {
+            query.limit = size;
+            let page = self.store.runs(&query).map_err(|error| store_refusal(&error))?;
+            decided += page.runs.len().max(1);
+            let count = page.runs.len();
+            for (index, (place, run)) in page.runs.into_iter().enumerate() {
+                let Some(ids) = may_read(in_force, caller, &run) else { continue };
+                policy_ids.extend(ids);
+                visible.push(run);
+                if visible.len() == size {
+                    let more = index + 1 < count || page.next.is_some();
+                    return Ok((visible, more.then_some(place), policy_ids));
+                }
+            }
+            if page.next.is_none() || decided >= DECIDED {
+                return Ok((visible, page.next, policy_ids));
+            }
+            query.before = page.next;
+        }
+    }
+}
+
+/// The policies that let the caller see a run.
+fn may_read(in_force: &InForce, caller: &Caller, run: &StoredRun) -> Option<Vec<String>> {
+    let frozen = &run.frozen;
+    let (pipeline, run_id) = (&frozen.key.pipeline, frozen.key.run_id.as_str());
+    let resource = Resource::Run { pipeline, run_id };
+    let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
+    let permit = in_force.decide(caller, Action::Read, resource, environment, preset).ok()?;
+    Some(permit.policy_ids().to_vec())
+}
+
+/// Only names that the daemon knows go into an event.
+fn name_filter(in_force: &InForce, query: &RunQuery, event: &mut EventDraft) {
+    let pipeline = query.pipeline.as_deref().and_then(|name| PipelineName::parse(name).ok());
+    if let Some(pipeline) = pipeline {
+        in_force.name_pipeline(&pipeline, event);
+    }
+    let environment = query.environment.as_deref().map(EnvironmentName::parse);
+    if let Some(Ok(environment)) = environment {
+        in_force.name_environment(&environment, event);
+    }
+    if query.run_id.is_some() {
+        event.unknown_names += 1;
+    }
+}
+
+fn malformed_names(query: &RunQuery) -> Vec<Violation> {
+    let wrong = |field, error: Option<crate::name::NameError>| {
+        error.map(|error| invalid(field, error.to_string()))
+    };
+    let pipeline = query.pipeline.as_deref().and_then(|name| PipelineName::parse(name).err());
+    let run_id = query.run_id.as_deref().and_then(|name| RunId::parse(name).err());
+    let environment =
+        query.environment.as_deref().and_then(|name| EnvironmentName::parse(name).err());
+    let named = [("pipeline", pipeline), ("run_id", run_id), ("environment", environment)];
+    named.into_iter().filter_map(|(field, error)| wrong(field, error)).collect()
+}
+
+fn bound(caller: &Caller, query: &RunQuery) -> Bound {
+    let mut parts = vec!["ListRuns".to_owned(), caller.principal.name.clone()];
+    for name in [&query.pipeline, &query.run_id, &query.environment] {
+        parts.push(name.clone().unwrap_or_default());
+    }
+    let states: Vec<String> =
+        query.states.iter().map(|state| (*state as i32).to_string()).collect();
+    parts.push(states.join(","));
+    for time in [query.from, query.until] {
+        parts.push(time.map(|time| time.to_string()).unwrap_or_default());
+    }
+    parts.extend(query.labels.iter().flat_map(|(key, value)| [key.clone(), value.clone()]));
+    Bound::to(parts.iter().map(String::as_str))
+}
+
+fn place(bytes: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|place| *place > 0)
+}
