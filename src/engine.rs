@@ -22,6 +22,7 @@ mod runs;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,8 +53,9 @@ pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
 pub use crate::reveal::RevealedSecret;
 pub use request::{
     ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
-    RunSelector, RunsRequest,
+    RunSelector, RunsRequest, WatchRequest,
 };
+pub use watch::{Begin, Watch, Watched};
 
 /// Who calls, as the edge found out.
 #[derive(Debug, Clone)]

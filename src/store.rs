@@ -13,6 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::audit::verify::ChainReport;
 use crate::audit::{Action, Event, EventDraft, Outcome, Principal, Recorded};
@@ -116,6 +117,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store can't be read.
     fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// The newest sequence that is durable, told after each commit. The channel
+    /// closes with the store.
+    fn newest(&self) -> watch::Receiver<u64>;
 
     /// Checks the chains from the store's own bytes, from after each position of
     /// `from` (chain, sequence, hash), until `deadline`.

@@ -40,7 +40,7 @@ impl Engine {
         }
         let mut violations = request.problems;
         let size = page_size(request.page.size, 100, 1_000);
-        let bound = bound(caller, &request.query);
+        let bound = bound("ListEvents", caller, &request.query);
         let position = bound.position(&request.page.token).and_then(|position| {
             position.map(|bytes| positions(&bytes).ok_or_else(wrong_token)).transpose()
         });
@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// Whether fingerprints are in a page of events; that they are is recorded.
-    fn show_listed(&self, caller: &Caller, events: &[Event]) -> Result<bool, Refusal> {
+    pub(super) fn show_listed(&self, caller: &Caller, events: &[Event]) -> Result<bool, Refusal> {
         let mut accesses = events.iter().flat_map(|event| &event.draft.parameters);
         if !accesses.any(|access| access.fingerprint.is_some()) {
             return Ok(false);
@@ -86,7 +86,7 @@ impl Engine {
 
     /// Whoever may audit the daemon sees all; whoever may audit a pipeline has to
     /// ask for its events.
-    fn may_audit(
+    pub(super) fn may_audit(
         &self,
         caller: &Caller,
         query: &EventQuery,
@@ -156,7 +156,7 @@ impl Engine {
 
 /// What is wrong with the names of a filter. A parameter may be an entry of a
 /// step too, and a principal has any name.
-fn malformed_names(query: &EventQuery) -> Vec<Violation> {
+pub(super) fn malformed_names(query: &EventQuery) -> Vec<Violation> {
     fn check<T>(
         field: &str,
         name: Option<&String>,
@@ -186,7 +186,8 @@ pub(super) fn invalid(field: &str, description: String) -> Violation {
     Violation { field: field.to_owned(), reason: ViolationReason::InvalidField, description }
 }
 
-fn bound(caller: &Caller, query: &EventQuery) -> Bound {
+/// Binds a token to the rpc, the caller and the filter.
+pub(super) fn bound(rpc: &str, caller: &Caller, query: &EventQuery) -> Bound {
     let texts = [
         &query.pipeline,
         &query.run_id,
@@ -204,7 +205,7 @@ fn bound(caller: &Caller, query: &EventQuery) -> Bound {
     let newest = query.newest_first.to_string();
     let fields = texts.into_iter().chain(&times).map(|text| text.as_deref().unwrap_or_default());
     let rest = [actions.as_str(), outcomes.as_str(), newest.as_str()];
-    Bound::to(["ListEvents", &caller.principal.name].into_iter().chain(fields).chain(rest))
+    Bound::to([rpc, &caller.principal.name].into_iter().chain(fields).chain(rest))
 }
 
 fn positions(bytes: &[u8]) -> Option<(u64, u64)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Overrides, Violation};
+use super::{Begin, Overrides, Violation};
 use crate::store::{AttemptMode, EventQuery, RunQuery};
 
 /// What names a run in a request, not yet checked.
@@ -121,6 +121,17 @@ pub struct EventsRequest {
     pub page: PageRequest,
     /// Which events; its position and limit are the engine's to fill in.
     pub query: EventQuery,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// `WatchEvents`.
+#[derive(Debug, Clone)]
+pub struct WatchRequest {
+    /// Which events; its place and limit are the engine's to fill in.
+    pub query: EventQuery,
+    /// Where to begin.
+    pub begin: Begin,
     /// Problems that the edge found already.
     pub problems: Vec<Violation>,
 }

@@ -2,8 +2,6 @@
 //! once the daemon stops.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,21 +18,29 @@ use crate::engine::Refusal;
 /// Paths of services that are asked to stop; health and reflection go on.
 const OURS: &str = "/paramd.";
 
+/// Answers that have no end of their own: a stop ends them and doesn't wait.
+const ENDLESS: &str = "/paramd.v1.AuditService/WatchEvents";
+
+/// Becomes true when the daemon stops; with each request, for answers that have
+/// no end of their own.
+#[derive(Clone)]
+pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
+
 /// The gate that all requests go through. Clones are one gate.
 #[derive(Clone)]
 pub(super) struct Gate {
-    stopping: Arc<AtomicBool>,
+    stopping: watch::Sender<bool>,
     begun: watch::Sender<usize>,
 }
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self { stopping: Arc::default(), begun: watch::Sender::new(0) }
+        Self { stopping: watch::Sender::new(false), begun: watch::Sender::new(0) }
     }
 
     /// Lets no new request in, and waits for those that are in.
     pub(super) async fn close(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stopping.send_replace(true);
         // The sender is `self`, so the channel can't be closed.
         let _ = self.begun.subscribe().wait_for(|begun| *begun == 0).await;
     }
@@ -47,7 +53,7 @@ impl Gate {
     fn enter(&self) -> Option<Inside> {
         // Counted first: a request that saw the gate open is waited for.
         let inside = Inside::new(self.begun.clone());
-        (!self.stopping.load(Ordering::SeqCst)).then_some(inside)
+        (!*self.stopping.borrow()).then_some(inside)
     }
 }
 
@@ -95,7 +101,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         if !request.uri().path().starts_with(OURS) {
             return Box::pin(self.inner.call(request));
         }
@@ -103,9 +109,14 @@ where
             let refused: Status = status::status(&Refusal::NotServing);
             return Box::pin(async move { Ok(refused.into_http()) });
         };
+        let endless = request.uri().path() == ENDLESS;
+        request.extensions_mut().insert(Stopping(self.gate.stopping.subscribe()));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
+            if endless {
+                return Ok(answer);
+            }
             Ok(answer.map(|body| Body::new(Counted { body, _inside: inside })))
         })
     }

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
 use self::clock::Clock;
@@ -55,6 +55,7 @@ pub struct SqliteStore {
     clock: Arc<Clock>,
     jobs: Option<mpsc::Sender<Job>>,
     soon: Arc<Soon>,
+    newest: watch::Receiver<u64>,
     readers: Mutex<Vec<Connection>>,
     writer: Option<JoinHandle<()>>,
     // Held as long as any part of the store is in use; the writer has one too.
@@ -137,6 +138,7 @@ impl SqliteStore {
         let (chain, head) = schema::chain(&connection).map_err(|error| error.opening(path))?;
         let (clock, soon) = (Arc::new(Clock::default()), Arc::new(Soon::default()));
         let (jobs, queue) = mpsc::channel(WAITING_JOBS);
+        let (told, newest) = watch::channel(head.sequence);
         let writer = Writer::new(
             connection,
             writer::Shared {
@@ -144,6 +146,7 @@ impl SqliteStore {
                 chain: chain.clone(),
                 clock: Arc::clone(&clock),
                 soon: Arc::clone(&soon),
+                newest: told,
                 _lock: Arc::clone(&lock),
             },
             head,
@@ -160,6 +163,7 @@ impl SqliteStore {
             clock,
             jobs: Some(jobs),
             soon,
+            newest,
             readers: Mutex::default(),
             writer: Some(thread),
             _lock: lock,
@@ -291,6 +295,10 @@ impl Store for SqliteStore {
 
     fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         self.read(|connection| events::page(connection, query).map_err(read_failure))
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
     }
 
     fn verify(&self, request: &VerifyRequest) -> Result<Verified, StoreError> {

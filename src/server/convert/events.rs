@@ -3,7 +3,9 @@
 use super::{invalid, record, time};
 use crate::audit::verify::ChainReport;
 use crate::audit::{Action, Event, Outcome, ParameterAccess};
-use crate::engine::{EventsAnswer, EventsRequest, PageRequest, VerifyAnswer, Violation};
+use crate::engine::{
+    Begin, EventsAnswer, EventsRequest, PageRequest, VerifyAnswer, Violation, WatchRequest, Watched,
+};
 use crate::proto::v1;
 use crate::provenance::cut_location;
 use crate::store::EventQuery;
@@ -14,23 +16,52 @@ const MAX_CHOICES: usize = 64;
 /// `ListEvents`.
 pub(in crate::server) fn read(message: v1::ListEventsRequest) -> EventsRequest {
     let mut problems = Vec::new();
-    let filter = message.filter.unwrap_or_default();
     let query = EventQuery {
+        from: moment("start_time", message.start_time, &mut problems),
+        until: moment("end_time", message.end_time, &mut problems),
+        newest_first: message.newest_first,
+        ..filter(message.filter.unwrap_or_default(), &mut problems)
+    };
+    let page = PageRequest { size: message.page_size, token: message.page_token };
+    EventsRequest { page, query, problems }
+}
+
+/// `WatchEvents`.
+pub(in crate::server) fn read_watch(message: v1::WatchEventsRequest) -> WatchRequest {
+    use v1::watch_events_request::Begin as Asked;
+    let mut problems = Vec::new();
+    let query = filter(message.filter.unwrap_or_default(), &mut problems);
+    let begin = match message.begin {
+        None => Begin::Next,
+        Some(Asked::ResumeToken(token)) => Begin::After(token),
+        // What is wrong with a time is a problem: nothing begins.
+        Some(Asked::StartTime(time)) => {
+            moment("start_time", Some(time), &mut problems).map_or(Begin::Next, Begin::At)
+        }
+    };
+    WatchRequest { query, begin, problems }
+}
+
+/// An event, or word that the watch has moved on.
+pub(in crate::server) fn watched(one: Watched) -> v1::WatchEventsResponse {
+    v1::WatchEventsResponse {
+        event: one.event.map(|event| write(event, one.fingerprints)),
+        resume_token: one.token,
+    }
+}
+
+fn filter(filter: v1::EventFilter, problems: &mut Vec<Violation>) -> EventQuery {
+    EventQuery {
         pipeline: named(filter.pipeline),
         run_id: named(filter.run_id),
         environment: named(filter.environment),
         step: named(filter.step),
         parameter: named(filter.parameter),
         principal: named(filter.principal),
-        actions: choices("filter.actions", &filter.actions, action, &mut problems),
-        outcomes: choices("filter.outcomes", &filter.outcomes, outcome, &mut problems),
-        from: moment("start_time", message.start_time, &mut problems),
-        until: moment("end_time", message.end_time, &mut problems),
-        newest_first: message.newest_first,
+        actions: choices("filter.actions", &filter.actions, action, problems),
+        outcomes: choices("filter.outcomes", &filter.outcomes, outcome, problems),
         ..EventQuery::default()
-    };
-    let page = PageRequest { size: message.page_size, token: message.page_token };
-    EventsRequest { page, query, problems }
+    }
 }
 
 pub(super) fn named(text: String) -> Option<String> {

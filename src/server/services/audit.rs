@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, BoxStream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
+use tracing::Instrument as _;
 
-use super::Edge;
 use super::pipeline::smaller;
+use super::{Edge, Line};
+use crate::engine::{Refusal, Watch};
 use crate::proto::server::audit_service_server::AuditService;
 use crate::proto::v1::{
     ListEventsRequest, ListEventsResponse, VerifyLogRequest, VerifyLogResponse, WatchEventsRequest,
     WatchEventsResponse,
 };
+use crate::server::authentication::traceparent;
 use crate::server::convert::events;
+use crate::server::gate::Stopping;
 
 /// The longest time that one check of the log takes.
 const VERIFY_BUDGET: Duration = Duration::from_secs(10);
@@ -38,13 +43,21 @@ impl AuditService for Edge {
         .await
     }
 
-    type WatchEventsStream = tokio_stream::Empty<Result<WatchEventsResponse, Status>>;
+    type WatchEventsStream = BoxStream<'static, Result<WatchEventsResponse, Status>>;
 
     async fn watch_events(
         &self,
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
-        self.unserved("WatchEvents", &request).await
+        let mut line = Line::begin("WatchEvents", traceparent(request.metadata()));
+        let caller = self.caller(&mut line, &request).await?;
+        let stopping = request.extensions().get::<Stopping>().cloned();
+        let asked = events::read_watch(request.into_inner());
+        let begun = self.engine.watch_events(caller, asked);
+        match line.trail.clone().follow(begun).instrument(line.span.clone()).await {
+            Ok(watch) => Ok(Response::new(watched(watch, stopping, line))),
+            Err(refusal) => Err(line.refuse(&refusal)),
+        }
     }
 
     async fn verify_log(
@@ -58,6 +71,38 @@ impl AuditService for Edge {
             Ok(events::verified(found))
         })
         .await
+    }
+}
+
+/// A watch as a stream. Its line in the log comes when it ends.
+fn watched(
+    watch: Watch,
+    stopping: Option<Stopping>,
+    line: Line,
+) -> BoxStream<'static, Result<WatchEventsResponse, Status>> {
+    let begun = Some((watch, stopping, line));
+    Box::pin(stream::unfold(begun, |state| async move {
+        let (mut watch, mut stopping, mut line) = state?;
+        let next = tokio::select! {
+            biased;
+            () = stopped(&mut stopping) => Err(Refusal::NotServing),
+            next = watch.next() => next,
+        };
+        Some(match next {
+            Ok(one) => (Ok(events::watched(one)), Some((watch, stopping, line))),
+            Err(refusal) => (Err(line.refuse(&refusal)), None),
+        })
+    }))
+}
+
+/// Waits until the daemon stops.
+async fn stopped(stopping: &mut Option<Stopping>) {
+    match stopping {
+        // A gate that is gone has been closed.
+        Some(Stopping(stopping)) => {
+            let _ = stopping.wait_for(|stops| *stops).await;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::clock::Clock;
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<Clock>,
     /// Events that may wait.
     pub(super) soon: Arc<Soon>,
+    /// Told of the newest sequence after each commit.
+    pub(super) newest: watch::Sender<u64>,
     /// The store stays locked until the last commit.
     pub(super) _lock: Arc<Lock>,
 }
@@ -230,6 +232,7 @@ impl Writer {
             .execute(params![Sequence(head.sequence), head.hash])?;
         self.connection.execute_batch("commit")?;
         self.head = head;
+        self.shared.newest.send_replace(self.head.sequence);
         if erased {
             self.checkpoint_at.get_or_insert_with(|| Instant::now() + ERASED_AFTER);
         }

@@ -1,9 +1,10 @@
 //! Drives every rpc and command through success and failure.
 
+use paramd::proto::v1::watch_events_request::Begin;
 use paramd::proto::v1::{
     AttemptMode, CompleteRunRequest, EventFilter, ExplainRunRequest, GetContextRequest,
     GetPipelineRequest, GetRunRequest, ListEventsRequest, ListPipelinesRequest, ResolveRunRequest,
-    RevealSecretsRequest, RunOutcome, VerifyLogRequest,
+    RevealSecretsRequest, RunOutcome, VerifyLogRequest, WatchEventsRequest,
 };
 use prost::Message;
 use serde_json::json;
@@ -111,6 +112,14 @@ async fn fished(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
         ];
         for filter in filters {
             let filter = ListEventsRequest { filter: Some(filter), ..ListEventsRequest::default() };
+            let watch = WatchEventsRequest {
+                filter: filter.filter.clone(),
+                begin: Some(Begin::ResumeToken(text.clone())),
+            };
+            assert!(!keep(
+                client.audit.watch_events(watch).await.map(|_| Response::new(())),
+                sinks
+            ));
             keep(client.audit.list_events(filter).await, sinks);
         }
     }
@@ -260,6 +269,14 @@ async fn reveals(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
 }
 
 async fn audit(client: &mut Client, sink: &mut Sink) {
+    let begin = Some(Begin::StartTime(prost_types::Timestamp::default()));
+    let watch = WatchEventsRequest { begin, ..WatchEventsRequest::default() };
+    let mut watched = client.audit.watch_events(watch).await.unwrap().into_inner();
+    for _ in client.events().await {
+        let message = watched.message().await.unwrap().unwrap();
+        sink.add(format!("{message:?}"));
+        sink.add(message.encode_to_vec());
+    }
     for event in client.events().await {
         sink.add(format!("{event:?}"));
         sink.add(event.encode_to_vec());

@@ -201,6 +201,7 @@ fn after_a_failed_fsync_no_commit_says_that_it_is_on_disk() {
         chain,
         clock: Arc::default(),
         soon: Arc::default(),
+        newest: watch::Sender::new(0),
         _lock: Arc::new(Lock::take(&home.path).unwrap()),
     };
     let (_jobs, queue) = mpsc::channel(1);

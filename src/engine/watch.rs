@@ -1,0 +1,258 @@
+//! `WatchEvents`: the events that fit a filter, as they become durable.
+//!
+//! A watch is pulled: it reads a page when it is asked for more, so that who is
+//! slow holds a page and nothing else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::events::{bound, malformed_names};
+use super::pages::Bound;
+use super::record::{internal, store_refusal};
+use super::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, WatchRequest};
+use crate::audit::{self, Event};
+use crate::store::{EventPage, EventQuery};
+
+/// A message goes out at least this often; the contract's limit is 30 seconds.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The events that are read at once, and that a slow reader holds at most.
+const BATCH: usize = 100;
+
+/// Where a watch begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// With the next event.
+    Next,
+    /// After the place that this token names.
+    After(String),
+    /// With the first event at or after this time.
+    At(Timestamp),
+}
+
+/// An event, or word that the watch has moved on.
+pub struct Watched {
+    /// The event; none: none that fits has come.
+    pub event: Option<Event>,
+    /// The place after it.
+    pub token: String,
+    /// Whether the caller may see fingerprints.
+    pub fingerprints: bool,
+}
+
+/// The place that a watch has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    /// All events up to this sequence were looked at.
+    beyond: u64,
+    /// The first event is still to come, and not before this time.
+    from: Option<Timestamp>,
+}
+
+impl Place {
+    fn bytes(self) -> Vec<u8> {
+        let mut bytes = self.beyond.to_be_bytes().to_vec();
+        bytes.extend(self.from.iter().flat_map(|from| from.as_nanosecond().to_be_bytes()));
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (beyond, from) = bytes.split_first_chunk::<8>()?;
+        let from = match from {
+            [] => None,
+            from => {
+                Some(Timestamp::from_nanosecond(i128::from_be_bytes(from.try_into().ok()?)).ok()?)
+            }
+        };
+        Some(Self { beyond: u64::from_be_bytes(*beyond), from })
+    }
+}
+
+/// A caller's watch.
+pub struct Watch {
+    engine: Arc<Engine>,
+    caller: Caller,
+    query: EventQuery,
+    bound: Bound,
+    place: Place,
+    /// The newest durable sequence.
+    newest: watch::Receiver<u64>,
+    /// What permission was decided by.
+    decided: Arc<InForce>,
+    ready: VecDeque<Event>,
+    fingerprints: bool,
+    /// When the next message is due, event or not.
+    due: Instant,
+}
+
+impl Engine {
+    /// Begins to watch the events that fit a filter.
+    ///
+    /// # Errors
+    /// As the contract says of `WatchEvents`.
+    pub async fn watch_events(
+        self: &Arc<Self>,
+        caller: Caller,
+        request: WatchRequest,
+    ) -> Result<Watch, Refusal> {
+        let mut event = self.event(&caller, audit::Action::Audit);
+        let WatchRequest { query, begin, problems } = request;
+        let malformed = malformed_names(&query);
+        if !malformed.is_empty() {
+            let violations = malformed.into_iter().chain(problems).collect();
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        }
+        let decided = self.in_force();
+        if let Err(refusal) = self.may_audit(&caller, &query, &mut event) {
+            return Err(self.refuse(event, refusal).await);
+        }
+        let bound = bound("WatchEvents", &caller, &query);
+        let mut newest = self.store.newest();
+        let place = match begin {
+            Begin::Next => Ok(None),
+            Begin::At(from) => Ok(Some(Place { beyond: 0, from: Some(from) })),
+            Begin::After(token) => resumed(&bound, &token, *newest.borrow()).map(Some),
+        };
+        let violations: Vec<_> = problems.into_iter().chain(place.clone().err()).collect();
+        let (Ok(place), true) = (place, violations.is_empty()) else {
+            return Err(self.refuse(event, Refusal::Invalid(violations)).await);
+        };
+        self.record(event).await?;
+        // The next event is one after this watch's own.
+        let next = Place { beyond: *newest.borrow_and_update(), from: None };
+        Ok(Watch {
+            engine: Arc::clone(self),
+            caller,
+            query,
+            bound,
+            place: place.unwrap_or(next),
+            newest,
+            decided,
+            ready: VecDeque::new(),
+            fingerprints: false,
+            // The first message tells the place where the watch begins.
+            due: Instant::now(),
+        })
+    }
+}
+
+/// The place of a token. One beyond the log is of another log.
+fn resumed(bound: &Bound, token: &str, newest: u64) -> Result<Place, Violation> {
+    let bytes = bound.position(token).ok().flatten();
+    let place = bytes.and_then(|bytes| Place::read(&bytes));
+    place.filter(|place| place.beyond <= newest).ok_or_else(|| Violation {
+        field: "resume_token".into(),
+        reason: ViolationReason::InvalidField,
+        description: "not a token of this request; begin without one".into(),
+    })
+}
+
+impl Watch {
+    /// The next message. Waits for it.
+    ///
+    /// # Errors
+    /// The watch is over: the caller may no longer see the events, the store
+    /// can't be read, or the daemon stops.
+    pub async fn next(&mut self) -> Result<Watched, Refusal> {
+        loop {
+            self.decide_again().await?;
+            if let Some(event) = self.ready.pop_front() {
+                self.place = Place { beyond: event.sequence, from: None };
+                return Ok(self.message(Some(event)));
+            }
+            let seen = *self.newest.borrow_and_update();
+            if self.place.beyond < seen {
+                self.read().await?;
+            }
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if self.due <= Instant::now() {
+                return Ok(self.message(None));
+            }
+            if self.place.beyond < seen {
+                continue;
+            }
+            tokio::select! {
+                changed = self.newest.changed() => changed.map_err(|_| Refusal::NotServing)?,
+                () = tokio::time::sleep_until(self.due) => {}
+            }
+        }
+    }
+
+    fn message(&mut self, event: Option<Event>) -> Watched {
+        self.due = Instant::now() + HEARTBEAT;
+        let token = self.bound.token(&self.place.bytes());
+        Watched { event, token, fingerprints: self.fingerprints }
+    }
+
+    /// Another bundle may have taken the permission away.
+    async fn decide_again(&mut self) -> Result<(), Refusal> {
+        let in_force = self.engine.in_force();
+        if Arc::ptr_eq(&in_force, &self.decided) {
+            return Ok(());
+        }
+        let mut event = self.engine.event(&self.caller, audit::Action::Audit);
+        if let Err(refusal) = self.engine.may_audit(&self.caller, &self.query, &mut event) {
+            return Err(self.engine.refuse(event, refusal).await);
+        }
+        self.decided = in_force;
+        if self.fingerprints {
+            self.fingerprints =
+                self.engine.show_listed(&self.caller, self.ready.make_contiguous())?;
+        }
+        Ok(())
+    }
+
+    /// Reads a page.
+    async fn read(&mut self) -> Result<(), Refusal> {
+        let mut query = self.query.clone();
+        query.beyond = Some(self.place.beyond);
+        query.from = self.place.from;
+        // After the first one, events count by their place and not by their time.
+        query.limit = if query.from.is_some() { 1 } else { BATCH };
+        let store = Arc::clone(&self.engine.store);
+        let EventPage { events, next, newest } =
+            tokio::task::spawn_blocking(move || store.events(&query))
+                .await
+                .map_err(|_| internal("a reader of the log ended before its time"))?
+                .map_err(|error| store_refusal(&error))?;
+        self.fingerprints = self.engine.show_listed(&self.caller, &events)?;
+        if events.is_empty() {
+            self.place.beyond = next.unwrap_or(newest).max(self.place.beyond);
+        }
+        self.ready = events.into();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_comes_back_from_its_bytes() {
+        let from = Some(Timestamp::from_second(-5).unwrap());
+        for place in [Place { beyond: 7, from: None }, Place { beyond: u64::MAX, from }] {
+            assert_eq!(Place::read(&place.bytes()), Some(place));
+        }
+        assert_eq!(Place::read(&[1; 7]), None);
+        assert_eq!(Place::read(&[1; 9]), None);
+        assert_eq!(Place::read(&[0x7f; 24]), None, "no such time");
+    }
+
+    #[test]
+    fn a_token_from_beyond_the_log_is_refused() {
+        let bound = Bound::to(["WatchEvents"]);
+        let token = bound.token(&Place { beyond: 7, from: None }.bytes());
+        assert_eq!(resumed(&bound, &token, 7), Ok(Place { beyond: 7, from: None }));
+        for (token, newest) in [(token.as_str(), 6), ("", 7), ("nonsense", 7)] {
+            assert_eq!(resumed(&bound, token, newest).unwrap_err().field, "resume_token");
+        }
+    }
+}
