@@ -34,6 +34,7 @@ mod table;
 mod text;
 mod token;
 mod usage;
+mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ mod tokens;
 pub(crate) use bind::{Bound, bind, environment_of};
 #[cfg(test)]
 use tokens::Arguments;
-pub(crate) use tokens::parse;
+pub(crate) use tokens::{Flag, parse};
 
 #[cfg(test)]
 mod tests;

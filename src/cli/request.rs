@@ -9,7 +9,7 @@ use super::client::Daemon;
 use super::error::CliError;
 use super::flags::{self, Bound};
 use super::run_name;
-use super::{App, Output, secrets};
+use super::{App, Output, secrets, values};
 use crate::proto::v1::{self, Pipeline};
 
 /// The words after the command.
@@ -40,6 +40,7 @@ pub(crate) struct Prepared {
     lifetime: Option<Duration>,
     expected_revision: Option<String>,
     texts: BTreeMap<String, String>,
+    values: BTreeMap<String, v1::Value>,
     secrets: BTreeMap<String, v1::SecretPayload>,
 }
 
@@ -79,8 +80,12 @@ pub(crate) async fn prepare(command: &str, mut app: App, args: Args) -> Result<A
         app.printer.text(&flags::help::text(command, &pipeline, app.printer.width())?);
         return Ok(Asked::Help);
     }
-    let Bound { texts, secret_names } =
-        flags::bind(name.as_str(), &pipeline.parameters_schema, &arguments)?;
+    let beside = values::read(arguments.params_file.as_deref(), &app.environment)?;
+    let Bound { texts, values, warnings, secret_names } =
+        flags::bind(name.as_str(), &pipeline.parameters_schema, &arguments, &beside)?;
+    for warning in warnings {
+        app.printer.note(&format!("warning: {warning}"));
+    }
     Ok(Asked::Request(Box::new(Prepared {
         environment: flags::environment_of(&pipeline, arguments.environment.as_deref())?,
         secrets: secrets::read(&arguments.secrets, &secret_names, &app.environment)?,
@@ -93,6 +98,7 @@ pub(crate) async fn prepare(command: &str, mut app: App, args: Args) -> Result<A
         lifetime: arguments.lifetime,
         expected_revision: arguments.expected_revision,
         texts,
+        values,
         app,
         daemon,
         pipeline,
@@ -131,6 +137,7 @@ impl Prepared {
             }),
             environment: self.environment.clone(),
             preset: self.preset.clone(),
+            overrides: self.values.clone(),
             text_overrides: self.texts.clone(),
             secret_overrides: self.secrets.clone(),
             logical_date: self.logical_date,
@@ -138,7 +145,6 @@ impl Prepared {
             labels: self.labels.clone(),
             lifetime: self.lifetime.map(span),
             expected_revision: self.expected_revision.clone().unwrap_or_default(),
-            ..v1::ResolveRunRequest::default()
         })
     }
 
@@ -163,10 +169,10 @@ impl Prepared {
             pipeline: self.pipeline.name.clone(),
             environment: self.environment.clone(),
             preset: self.preset.clone(),
+            overrides: self.values.clone(),
             text_overrides: self.texts.clone(),
             secret_overrides: self.secrets.clone(),
             logical_date: self.logical_date,
-            ..v1::ExplainRunRequest::default()
         }
     }
 

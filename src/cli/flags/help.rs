@@ -23,8 +23,12 @@ Options for a pipeline:
   --lifetime SPAN        how long it may stay open, such as 48h
   --expected-revision R  refuses the run where another revision is in force
   --param NAME=VALUE     a parameter, also one named as an option of paramd
+  --params-file FILE     parameters by name, in YAML or JSON
   --secret NAME=SOURCE   a secret: file:FILE, env:VARIABLE or - (standard input)
-  -h, --help             after the pipeline's name: its parameters";
+  -h, --help             after the pipeline's name: its parameters
+
+A variable PARAMD_PARAM_<NAME> gives a parameter too. Flags win over variables,
+and variables over the file.";
 
 /// The options of every command.
 const GLOBAL: &str = "  --endpoint unix:PATH   where the daemon listens

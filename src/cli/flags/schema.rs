@@ -32,6 +32,13 @@ pub(crate) struct Declared {
     pub(crate) deprecated: Option<String>,
 }
 
+impl Declared {
+    /// Whether its values are bytes, written as base64.
+    pub(crate) fn is_base64(&self) -> bool {
+        matches!(self.kind.as_str(), "base64" | "base64 or null")
+    }
+}
+
 /// Reads the schema of `GetPipeline`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cli::error::CliError;
+use crate::cli::values::Beside;
 use crate::proto::v1::{AttemptMode, Pipeline, PipelineEnvironment, Preset};
 
 const SCHEMA: &str = r#"{
@@ -26,7 +27,7 @@ fn words(line: &[&str]) -> Result<Arguments, CliError> {
 }
 
 fn bound(line: &[&str]) -> Result<Bound, CliError> {
-    bind("churn-training", SCHEMA, &words(line)?)
+    bind("churn-training", SCHEMA, &words(line)?, &Beside::default())
 }
 
 #[track_caller]
@@ -208,7 +209,7 @@ proptest! {
     fn no_command_line_is_a_panic(line in prop::collection::vec("[-=a-z_:! ]{0,8}", 0..8)) {
         let words = parse(line.iter().map(OsString::from));
         if let Ok(arguments) = words {
-            drop(bind("p", SCHEMA, &arguments));
+            drop(bind("p", SCHEMA, &arguments, &Beside::default()));
         }
     }
 

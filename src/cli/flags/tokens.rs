@@ -17,7 +17,7 @@ use crate::yaml::fields::parse_duration;
 
 /// The names of paramd's own options, as flags are spelt: a parameter of such a
 /// name is given by `--param`.
-pub(super) const OWN: [&str; 14] = [
+pub(super) const OWN: [&str; 15] = [
     "attempt",
     "endpoint",
     "environment",
@@ -29,6 +29,7 @@ pub(super) const OWN: [&str; 14] = [
     "mode",
     "output",
     "param",
+    "params-file",
     "preset",
     "run-id",
     "secret",
@@ -73,6 +74,8 @@ pub(crate) struct Arguments {
     pub(crate) expected_revision: Option<String>,
     /// `--label KEY=VALUE`.
     pub(crate) labels: BTreeMap<String, String>,
+    /// `--params-file`.
+    pub(crate) params_file: Option<String>,
     /// `--param NAME=VALUE`, in the order given.
     pub(crate) params: Vec<Flag>,
     /// `--secret NAME=SOURCE`.
@@ -206,6 +209,7 @@ impl Reader {
             "output" => self.once(flag, |found| &mut found.output),
             "environment" => self.once(flag, |found| &mut found.environment),
             "preset" => self.once(flag, |found| &mut found.preset),
+            "params-file" => self.once(flag, |found| &mut found.params_file),
             "run-id" => self.once(flag, |found| &mut found.run_id),
             "expected-revision" => self.once(flag, |found| &mut found.expected_revision),
             "attempt" => self.read(flag, ATTEMPT, attempt, |found| &mut found.attempt),

@@ -164,3 +164,85 @@ async fn a_second_attempt_says_its_mode_date_and_labels() {
     ended.says(&["`--mode`, `--label`"]);
     stage.daemon.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_wins_over_a_variable_and_that_over_the_file() {
+    let stage = stage().await;
+    let around = stage.config.around();
+    std::fs::write(
+        around.join("p.yaml"),
+        "epochs: 20\nlayers: [8, 4]\noptimizer: sgd\nlearning_rate: 1\noutput: 'true'\n",
+    )
+    .unwrap();
+    let value = |document: &serde_json::Value, name: &str| {
+        let parameters = document["parameters"].as_array().unwrap();
+        parameters.iter().find(|one| one["name"] == name).unwrap()["value"].clone()
+    };
+    let words = ["explain", "shell", "--params-file", "p.yaml", "--epochs", "40", "--output=json"];
+    let ended = paramd(words)
+        .at(&stage.daemon)
+        .inside(around)
+        .env("PARAMD_PARAM_EPOCHS", "30")
+        .env("PARAMD_PARAM_OPTIMIZER", "adam")
+        .env("PARAMD_PARAM_EPOCH", "hunter2-value")
+        .env("PARAMD_PARAM_fail", "true")
+        .ok();
+    assert!(ended.err.contains("warning: `PARAMD_PARAM_EPOCH` names no parameter of shell"));
+    assert!(ended.err.contains("did you mean `PARAMD_PARAM_EPOCHS`?"));
+    assert!(ended.err.contains("warning: `PARAMD_PARAM_fail` names no parameter"));
+    ended.hides(&["hunter2-value"]);
+    let document = ended.json();
+    assert_eq!(value(&document, "epochs"), 40);
+    assert_eq!(value(&document, "optimizer"), "adam");
+    assert_eq!(value(&document, "layers"), serde_json::json!([8, 4]));
+    assert_eq!(value(&document, "learning_rate"), 1.0);
+    assert_eq!(value(&document, "output"), "true");
+    assert_eq!(value(&document, "fail"), false);
+
+    // JSON too, and the same values are the same request.
+    std::fs::write(around.join("p.json"), "{\n\t\"epochs\": 20,\n\t\"layers\": [8, 4]\n}\n")
+        .unwrap();
+    let words = ["resolve", "shell", "--run-id", "j", "--params-file", "p.json"];
+    paramd(words).at(&stage.daemon).inside(around).ok().says(&["created"]);
+    let words = ["resolve", "shell", "--run-id", "j", "--layers", "[8,4]"];
+    let again = paramd(words).at(&stage.daemon).env("PARAMD_PARAM_EPOCHS", "20").ok();
+    again.says(&["replayed"]);
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_and_variables_are_refused_without_their_values() {
+    let stage = stage().await;
+    let around = stage.config.around();
+    for (text, said) in [
+        ("optimiser: hunter2", "`optimiser` isn't a parameter of shell; did you mean `optimizer`?"),
+        ("Hunter2!: 1", "a name in the file of `--params-file` isn't a parameter"),
+        ("token: hunter2", "--secret token=file:FILE"),
+        ("header: hunter2", "`header` is a secret that no run can bind"),
+        ("epochs: [hunter2", "p.yaml:1:"),
+        ("epochs: 1\nepochs: hunter2", "p.yaml:2:"),
+        ("hunter2", "isn't a mapping"),
+        ("epochs: hunter2", "epochs: expected an integer"),
+    ] {
+        std::fs::write(around.join("p.yaml"), text).unwrap();
+        let words = ["resolve", "shell", "--params-file", "p.yaml"];
+        let ended = paramd(words).at(&stage.daemon).inside(around).ended();
+        assert!(matches!(ended.status, Some(2 | 5)), "{ended:#?}");
+        ended.says(&[said]).hides(&["hunter2", "Hunter2"]);
+    }
+    std::fs::write(around.join("p.yaml"), "# nothing\n").unwrap();
+    let words = ["resolve", "shell", "--params-file", "p.yaml"];
+    paramd(words).at(&stage.daemon).inside(around).ok();
+    let words = ["resolve", "shell", "--params-file", "hunter2"];
+    let ended = paramd(words).at(&stage.daemon).inside(around).ended();
+    ended.says(&["the file of `--params-file` can't be read: it isn't there"]).hides(&["hunter2"]);
+
+    let words = ["resolve", "shell", "--secret", "token=env:MINE"];
+    let command = paramd(words).at(&stage.daemon).env("MINE", "own-token-of-the-env");
+    let ended = command.env("PARAMD_PARAM_TOKEN", "hunter2").ended();
+    assert_eq!(ended.status, Some(2));
+    ended
+        .says(&["`PARAMD_PARAM_TOKEN`", "--secret token=env:VARIABLE"])
+        .hides(&["hunter2", "own-token-of-the-env"]);
+    stage.daemon.stop();
+}

@@ -1,0 +1,98 @@
+//! Values of public parameters that are not on the command line: a file of
+//! parameters, and variables.
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+
+use super::environment::Environment;
+use super::error::CliError;
+use super::flags::Flag;
+use crate::proto::v1;
+use crate::proto::v1::value::Kind;
+use crate::value::Value;
+use crate::yaml::diagnostic::{Files, Problems, lines};
+use crate::yaml::{MAX_BYTES, NodeKind, parse};
+
+/// What the name of a variable for a parameter begins with.
+pub(crate) const PREFIX: &str = "PARAMD_PARAM_";
+
+/// What gives parameters their values beside the command line.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// The variables, by what is behind [`PREFIX`].
+    pub(crate) variables: Vec<Flag>,
+    /// The values of the file, by the names that stand in it.
+    pub(crate) file: Vec<(String, v1::Value)>,
+}
+
+/// Reads the variables, and the file if there is one.
+///
+/// # Errors
+/// The file can't be read; nothing of what is in it is repeated.
+pub(crate) fn read(file: Option<&str>, environment: &Environment) -> Result<Beside, CliError> {
+    Ok(Beside {
+        variables: variables(environment),
+        file: file.map(read_file).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn variables(environment: &Environment) -> Vec<Flag> {
+    let text = |value: &OsStr| value.to_str().map(str::to_owned);
+    let all = environment.all().iter();
+    all.filter_map(|(name, value)| {
+        let name = name.to_string_lossy();
+        Some(Flag { name: name.strip_prefix(PREFIX)?.to_owned(), value: text(value) })
+    })
+    .collect()
+}
+
+fn read_file(path: &str) -> Result<Vec<(String, v1::Value)>, CliError> {
+    let unreadable = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
+            std::io::ErrorKind::InvalidData => "it isn't UTF-8".to_owned(),
+            kind => kind.to_string(),
+        };
+        CliError::usage(format!("the file of `--params-file` can't be read: {why}"))
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // One byte more than the reader takes, so that it tells what is too long.
+    let read = file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text);
+    read.map_err(unreadable)?;
+    let mut files = Files::default();
+    let id = files.add(path.to_owned(), text.as_str().into());
+    let mut problems = Problems::default();
+    let root = parse(id, &text, &mut problems);
+    if problems.has_errors() {
+        let error = CliError::usage("the file of `--params-file` isn't understood");
+        return Err(error.with_problems(lines(&problems, &files)));
+    }
+    match root.map(|root| root.kind) {
+        Some(NodeKind::Mapping(entries)) => Ok(entries
+            .iter()
+            .map(|entry| (entry.key.value.clone(), message(&entry.value.value())))
+            .collect()),
+        Some(NodeKind::Scalar(scalar)) if scalar.value == Value::Null => Ok(Vec::new()),
+        _ => Err(CliError::usage("the file of `--params-file` isn't a mapping of names to values")),
+    }
+}
+
+fn message(value: &Value) -> v1::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(v1::Null {}),
+        Value::Bool(flag) => Kind::BoolValue(*flag),
+        Value::Integer(number) => Kind::IntValue(*number),
+        Value::Number(number) => Kind::DoubleValue(*number),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Bytes(bytes) => Kind::BytesValue(bytes.clone()),
+        Value::List(items) => {
+            Kind::ListValue(v1::ListValue { values: items.iter().map(message).collect() })
+        }
+        Value::Map(fields) => {
+            let fields = fields.iter().map(|(name, item)| (name.clone(), message(item)));
+            Kind::MapValue(v1::MapValue { fields: fields.collect() })
+        }
+    };
+    v1::Value { kind: Some(kind) }
+}
