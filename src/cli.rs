@@ -28,6 +28,7 @@ mod reveal;
 mod run;
 mod run_name;
 mod runs;
+mod schema;
 mod secrets;
 mod serve;
 mod table;
@@ -134,6 +135,8 @@ enum Command {
     Audit(audit::Args),
     /// Makes, lists and revokes bearer tokens, in the daemon's files.
     Token(token::Args),
+    /// Prints the JSON Schema of a pipeline's file, for editors.
+    Schema,
     /// Prints the completions of a shell: bash, zsh or fish.
     Completions(completions::Args),
 }
@@ -207,6 +210,7 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Complete(args) => complete::run(&app, &args).await,
         Command::Audit(args) => audit::run(&app, &args).await,
         Command::Token(args) => token::run(&app, &args),
+        Command::Schema => Ok(schema::run(&app)),
         Command::Completions(args) => Ok(completions::run(&app, &args)),
     }
 }

@@ -12,6 +12,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Transport};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 pub(crate) use access::Access;
@@ -26,6 +27,8 @@ use crate::proto::v1::pipeline_service_client::PipelineServiceClient;
 use crate::proto::v1::run_service_client::RunServiceClient;
 use crate::proto::v1::{GetPipelineRequest, Pipeline};
 
+/// The health service that tells whether the bundle on disk is in force.
+const BUNDLE: &str = "paramd.bundle";
 /// How long a call may take: longer than a resolution's own budget.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -187,6 +190,16 @@ impl Daemon {
 
     pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
         AuditServiceClient::new(self.channel.clone())
+    }
+
+    /// Whether the daemon says that what is on disk is not what is in force. A
+    /// daemon that can't tell is believed to be well.
+    pub(crate) async fn has_stale_bundle(&self) -> bool {
+        let request = HealthCheckRequest { service: BUNDLE.to_owned() };
+        let mut request = Request::new(request);
+        request.set_timeout(CALL_TIMEOUT);
+        let answer = HealthClient::new(self.channel.clone()).check(request).await;
+        answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::NotServing)
     }
 
     /// A pipeline as it is defined.

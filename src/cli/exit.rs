@@ -51,3 +51,43 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_a_row_for_each_status() {
+        let page = include_str!("../../docs/command-line.md");
+        let table = page.split_once("## Exit status\n").unwrap().1;
+        let table = table.trim_start().split_once("\n\n").unwrap().0;
+        let first = |line: &str| line.split('|').nth(1).unwrap().trim().to_owned();
+        let told: Vec<String> = table.lines().skip(2).map(first).collect();
+        let all = [
+            Exit::Success,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Unreachable,
+            Exit::Denied,
+            Exit::Invalid,
+            Exit::NotFound,
+            Exit::Conflict,
+            Exit::Unavailable,
+        ];
+        // A new one has to be in the list above.
+        let word = |exit: &Exit| match exit {
+            Exit::Success
+            | Exit::Failed
+            | Exit::Usage
+            | Exit::Unreachable
+            | Exit::Denied
+            | Exit::Invalid
+            | Exit::NotFound
+            | Exit::Conflict
+            | Exit::Unavailable => exit.code().to_string(),
+            Exit::Step(_) => "any".to_owned(),
+        };
+        let kept: Vec<String> = all.iter().chain([&Exit::Step(0)]).map(word).collect();
+        assert_eq!(told, kept);
+    }
+}

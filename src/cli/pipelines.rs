@@ -12,6 +12,10 @@ use crate::proto::v1;
 /// The most pipelines of one page.
 const PAGE: i32 = 500;
 
+/// Said where the files on disk were refused.
+const STALE: &str = "note: the daemon refuses what is on disk now: the last good bundle is in force\n  \
+                     help: `paramd check DIR` tells what is wrong";
+
 /// The arguments.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +42,12 @@ fn name(text: &str) -> Result<PipelineName, Expected> {
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
     let daemon = app.connect().await?;
     match &args.command {
-        Command::List => view::list(app, &all(&daemon).await?),
+        Command::List => {
+            view::list(app, &all(&daemon).await?);
+            if daemon.has_stale_bundle().await {
+                app.printer.note(STALE);
+            }
+        }
         Command::Show { pipeline } => show(app, &daemon, pipeline).await?,
     }
     Ok(Exit::Success)

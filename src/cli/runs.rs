@@ -1,5 +1,7 @@
 //! `paramd runs`: the records of runs.
 
+mod list;
+
 use super::client::{incomplete, send};
 use super::document::RecordDocument;
 use super::error::CliError;
@@ -17,12 +19,20 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Lists the runs that you may see, newest first.
+    List(list::Args),
     /// Shows one run, open or ended.
     Show(RunArgs),
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
-    let Command::Show(run) = &args.command;
+    match &args.command {
+        Command::List(args) => list::run(app, args).await,
+        Command::Show(run) => show(app, run).await,
+    }
+}
+
+async fn show(app: &App, run: &RunArgs) -> Result<Exit, CliError> {
     let daemon = app.connect().await?;
     let answer = send(v1::GetRunRequest { run: Some(run.name()) }, |request| {
         let mut client = daemon.runs();

@@ -42,7 +42,7 @@ fn translated(error: &clap::Error) -> CliError {
         told = told.with_help(format!("it is one of {words}"));
     }
     let near = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
-    for name in near.into_iter().filter_map(|kind| context(error, kind)) {
+    for name in near.into_iter().filter_map(|kind| nearest(error, kind)) {
         told = told.with_help(format!("did you mean `{name}`?"));
     }
     told.with_help("`paramd --help` and `paramd COMMAND --help` tell what there is")
@@ -53,6 +53,14 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
         _ => None,
+    }
+}
+
+/// The best of what may have been meant: clap has it last.
+fn nearest(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind) {
+        Some(ContextValue::Strings(texts)) => texts.last().cloned(),
+        _ => context(error, kind),
     }
 }
 

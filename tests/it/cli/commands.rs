@@ -1,10 +1,11 @@
 //! All commands but `run`.
 
 use std::process::Command;
+use std::time::Duration;
 
 use super::{TOKEN, stage};
 use crate::support::command::paramd;
-use crate::support::{python, root};
+use crate::support::{python, root, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_by_its_commands() {
@@ -93,6 +94,48 @@ async fn reveal_names_what_it_refuses_and_repeats_no_word_that_is_no_name() {
     let names: Vec<_> =
         all["secrets"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["env.HEADER", "files.token.txt", "header", "token"]);
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_listed() {
+    let stage = stage().await;
+    let at = &stage.daemon;
+    paramd(["resolve", "shell", "--run-id", "a"]).at(at).ok();
+    paramd(["resolve", "shell", "--run-id", "b", "--epochs", "20", "--extra", "false"]).at(at).ok();
+    paramd(["complete", "shell/b", "succeeded"]).at(at).ok();
+    let names = |words: [&str; 3]| {
+        let list = paramd(["runs", "list", "--output", "json"]).arg(words[0]).arg(words[1]);
+        let list = list.arg(words[2]).at(at).ok().json();
+        let runs = list["runs"].as_array().unwrap().iter();
+        let names: Vec<_> = runs.map(|run| run["run_id"].as_str().unwrap().to_owned()).collect();
+        (names.join(" "), list["next_page_token"].is_string())
+    };
+    assert_eq!(
+        names(["--pipeline=shell", "--environment=dev", "--limit=0"]),
+        ("b a".into(), false)
+    );
+    assert_eq!(names(["--state=open", "--since=1h", "--limit=0"]), ("a".into(), false));
+    assert_eq!(names(["--state=open", "--state=completed", "--limit=1"]), ("b".into(), true));
+    assert_eq!(names(["--until=1h", "--state=expired", "--limit=0"]), (String::new(), false));
+    assert_eq!(names(["--label=team=ml", "--state=open", "--limit=0"]), (String::new(), false));
+
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_pipelines_says_that_the_bundle_on_disk_is_refused() {
+    let stage = stage().await;
+    let good = paramd(["pipelines", "list"]).at(&stage.daemon).ok();
+    assert_eq!(good.err, "", "{good:#?}");
+    stage.config.write("pipelines/shell.yaml", "name: shell\nparameters: {");
+    let told = wait_until("the note", Duration::from_secs(20), async || {
+        let listed = paramd(["pipelines", "list", "--output", "json"]).at(&stage.daemon).ok();
+        (!listed.err.is_empty()).then_some(listed)
+    })
+    .await;
+    assert!(told.err.contains("the last good bundle is in force"), "{told:#?}");
+    assert_eq!(told.json()["pipelines"][0]["name"], "shell");
     stage.daemon.stop();
 }
 
