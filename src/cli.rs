@@ -19,6 +19,7 @@ mod explain;
 mod flags;
 mod hardening;
 mod init;
+mod live;
 mod pipelines;
 mod printer;
 mod render;
@@ -199,7 +200,7 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Serve(args) => serve::run(&app, args).await,
         Command::Init(args) => init::run(&app, &args),
-        Command::Check(args) => check::run(&app, &args),
+        Command::Check(args) => check::run(&app, &args).await,
         Command::Resolve(args) => resolve::run(app, args).await,
         Command::Explain(args) => explain::run(app, args).await,
         Command::Run(args) => run::run(app, args).await,
@@ -226,6 +227,7 @@ impl Command {
                 | Self::Run(_)
                 | Self::Reveal(_)
                 | Self::Token(_)
+                | Self::Check(check::Args { live: true, .. })
         )
     }
 }

@@ -11,6 +11,7 @@ mod layers;
 mod revision;
 mod risks;
 mod secrecy;
+mod site;
 mod steps;
 mod tally;
 mod text;
@@ -39,6 +40,7 @@ pub use address::{covers, render_address};
 pub use compile::compile;
 pub use kept::{KeptPlan, KeptWith, Unrestorable};
 pub use risks::{Risk, risks};
+pub use site::{Asked, Site};
 
 /// All pipelines of a bundle, compiled.
 #[derive(Debug, Default)]
@@ -52,6 +54,8 @@ pub struct Plans {
     /// The sources of the bundle: of which kind each is, and what the operator
     /// grants of it.
     pub sources: BTreeMap<SourceName, (SourceKind, Vec<Grant>)>,
+    /// The bindings to sources that hold before any preset and run.
+    pub sites: Vec<Site>,
 }
 
 impl Plans {

@@ -144,7 +144,25 @@ pub trait Source: Send + Sync {
     fn check<'a>(&'a self, _probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+
+    /// Asks about several bindings, in as few calls as the server allows. Gives
+    /// what [`Source::check`] gives, in the order of the bindings.
+    fn check_all<'a>(
+        &'a self,
+        probes: &'a [Probe<'a>],
+    ) -> Pending<'a, Result<Vec<Vec<String>>, SourceError>> {
+        Box::pin(async move {
+            let mut told = Vec::with_capacity(probes.len());
+            for probe in probes {
+                told.push(self.check(probe).await?);
+            }
+            Ok(told)
+        })
+    }
 }
+
+/// What [`Source::check`] says where a default may stand in.
+pub const ABSENT: &str = "there is no such value";
 
 /// A binding that a source is asked about and that isn't read.
 pub struct Probe<'a> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::App;
 use super::error::CliError;
 use super::exit::Exit;
+use super::live::{self, Counted};
 use super::table::Sheet;
 use crate::load::{Loaded, load};
 use crate::plan::{Risk, risks};
@@ -23,6 +24,10 @@ pub(crate) struct Args {
     /// set and that the step also gets.
     #[arg(long)]
     pub(crate) risks: bool,
+    /// Also asks the sources whether the bindings could be read, and reads no
+    /// secret. Run it where the daemon runs, with its environment.
+    #[arg(long)]
+    pub(crate) live: bool,
 }
 
 #[derive(Serialize)]
@@ -30,20 +35,37 @@ struct Report {
     problems: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     risks: Option<Vec<Risk>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Counted>,
 }
 
-pub(crate) fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
-    let loaded = load(&args.dir);
+pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
+    let mut loaded = load(&args.dir);
+    let live = if args.live { ask_sources(app, &mut loaded).await } else { None };
     let found = args.risks.then(|| {
         loaded.compiled.as_ref().map(|compiled| risks(&compiled.plans)).unwrap_or_default()
     });
     if app.wants_json() {
         let problems = diagnostic::json(&loaded.problems, &loaded.files);
-        app.printer.json(&Report { problems, risks: found });
+        app.printer.json(&Report { problems, risks: found, live });
     } else {
         tell(app, args, &loaded, found.as_deref());
+        if args.live {
+            let nothing = || "no source was asked: mend the errors first".to_owned();
+            app.printer.text(&live.as_ref().map_or_else(nothing, live::text));
+        }
     }
     Ok(if loaded.problems.has_errors() { Exit::Failed } else { Exit::Success })
+}
+
+/// What the sources say; none where errors leave nothing fit to be asked about.
+async fn ask_sources(app: &App, loaded: &mut Loaded) -> Option<Counted> {
+    if loaded.problems.has_errors() {
+        return None;
+    }
+    let counted = live::ask(app, loaded.compiled.as_ref()?, &mut loaded.problems).await;
+    loaded.problems = loaded.problems.in_order(&loaded.files);
+    Some(counted)
 }
 
 fn tell(app: &App, args: &Args, loaded: &Loaded, found: Option<&[Risk]>) {

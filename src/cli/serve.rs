@@ -129,7 +129,7 @@ fn listen(app: &App, args: &Args) -> Result<Vec<Listen>, CliError> {
 
 /// The variables that sources may be given, to the byte: one that isn't UTF-8 is
 /// set all the same, and no default may stand in for it.
-fn variables(app: &App) -> source::Environment {
+pub(super) fn variables(app: &App) -> source::Environment {
     app.environment
         .all()
         .iter()

@@ -11,7 +11,9 @@ use super::steps::compile_steps;
 use super::tally::Tally;
 use super::text::{Types, compiled};
 use super::winners::Winners;
-use super::{Common, Declared, Interface, InterfaceParameter, PlannedPipeline, PlannedRule, Plans};
+use super::{
+    Common, Declared, Interface, InterfaceParameter, PlannedPipeline, PlannedRule, Plans, Site,
+};
 use crate::definition::{Bindable, Bundle, Declaration, PipelineDefinition, Preset};
 use crate::expression::Condition;
 use crate::name::{EnvironmentName, ParameterName, PresetName};
@@ -39,6 +41,8 @@ pub(super) struct Input<'a> {
     /// whose file it stands in; none: any.
     failed: BTreeSet<(ParameterName, Option<EnvironmentName>)>,
     pub(super) tally: Tally,
+    /// The bindings to sources that hold.
+    pub(super) sites: Vec<Site>,
     pub(super) problems: Problems,
 }
 
@@ -71,6 +75,7 @@ impl<'a> Input<'a> {
             preset_addresses: Cell::new(MAX_PRESET_ADDRESSES),
             failed: BTreeSet::new(),
             tally: Tally::default(),
+            sites: Vec::new(),
             problems: Problems::default(),
         };
         for preset in definition.presets.values() {
@@ -151,6 +156,7 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
             .iter()
             .map(|(name, source)| (name.clone(), (source.kind, source.grants.clone())))
             .collect(),
+        sites: Vec::new(),
     };
     refuse_unknown_names(bundle, problems);
     warn_of_no_environment(bundle, problems);
@@ -159,6 +165,7 @@ pub fn compile(bundle: &Bundle, files: &Files, problems: &mut Problems) -> Plans
         let pipeline = compile_pipeline(&mut input);
         input.tally.tell(&mut input.problems);
         problems.list.append(&mut input.problems.list);
+        plans.sites.append(&mut input.sites);
         plans.pipelines.insert(definition.name.value.clone(), pipeline);
     }
     plans

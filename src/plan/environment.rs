@@ -14,7 +14,9 @@ use super::secrecy::Secrecy;
 use super::tally::Told;
 use super::text::shown;
 use super::winners::Winners;
-use super::{Common, LayerBinding, Plan, PlannedBinding, PlannedParameter, PlannedSource, Standby};
+use super::{
+    Common, LayerBinding, Plan, PlannedBinding, PlannedParameter, PlannedSource, Site, Standby,
+};
 use crate::definition::{Bindable, Declaration, Grant};
 use crate::name::{EnvironmentName, ParameterName};
 use crate::provenance::Layer;
@@ -215,7 +217,11 @@ impl Here<'_, '_> {
         }
         let grants = self.grants(bound);
         let addresses = addresses(self.input, self.secrecy, self.winners, source, self.environment);
-        for address in addresses {
+        for (number, address) in addresses.into_iter().enumerate() {
+            // The first is the one without a preset.
+            let known = address.as_ref().filter(|_| number == 0);
+            let known = known.and_then(|address| address.as_ref().ok().cloned());
+            self.note(declaration, bound, known);
             match address {
                 Some(Ok(address)) => self.check_path(bound, source, &grants, address),
                 Some(Err(error)) => {
@@ -227,6 +233,20 @@ impl Here<'_, '_> {
                 None => {}
             }
         }
+    }
+
+    /// Notes where the binding reads, for whoever asks its source about it.
+    fn note(&mut self, declaration: &Declaration, bound: &Bound, address: Option<Address>) {
+        self.input.sites.push(Site {
+            pipeline: self.input.definition.name.value.clone(),
+            environment: self.environment.clone(),
+            parameter: bound.parameter.clone(),
+            place: bound.written.clone(),
+            has_default: self.standbys.contains_key(&bound.parameter),
+            schema: declaration.schema.clone(),
+            binding: bound.binding.clone(),
+            address,
+        });
     }
 
     fn check_path(

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Address, AddressError, Answer, Ask, Cause, ConnectError, Environment, Field, Kind, Located,
-    Pending, PickError, Raw, Read, Role, Settings, Source, SourceError, typed,
+    ABSENT, Address, AddressError, Answer, Ask, Cause, ConnectError, Environment, Field, Kind,
+    Located, Pending, PickError, Probe, Raw, Read, Role, Settings, Source, SourceError, typed,
 };
 use crate::provenance::SourceKind;
 use crate::schema::Schema;
@@ -123,6 +123,16 @@ impl Source for Variables {
                     Ok(Answer::Found { raw: Raw::Bytes(copy(variable)), version: None })
                 }
             }
+        })
+    }
+
+    fn check<'a>(&'a self, probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
+        Box::pin(async move {
+            Ok(match self.read(probe.read).await {
+                Ok(Answer::Found { .. }) => Vec::new(),
+                Ok(_) => vec![ABSENT.to_owned()],
+                Err(error) => vec![format!("it gives no answer: {}", error.cause.word())],
+            })
         })
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::lanes::Lanes;
 use super::{
-    Address, AddressError, Answer, Ask, ConnectError, Environment, Field, Kind, Located, Pending,
-    PickError, Raw, Read, Role, Settings, Source, SourceError,
+    ABSENT, Address, AddressError, Answer, Ask, ConnectError, Environment, Field, Kind, Located,
+    Pending, PickError, Probe, Raw, Read, Role, Settings, Source, SourceError,
 };
 use crate::provenance::SourceKind;
 use crate::schema::Schema;
@@ -125,6 +125,16 @@ impl Source for Root {
                     Ok(Answer::Found { raw: Raw::Bytes(bytes), version })
                 }
             }
+        })
+    }
+
+    fn check<'a>(&'a self, probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
+        Box::pin(async move {
+            Ok(match self.read(probe.read).await {
+                Ok(Answer::Found { .. }) => Vec::new(),
+                Ok(_) => vec![ABSENT.to_owned()],
+                Err(error) => vec![format!("it gives no answer: {}", error.cause.word())],
+            })
         })
     }
 }

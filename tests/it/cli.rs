@@ -4,6 +4,7 @@ mod check;
 mod commands;
 mod flags;
 mod golden;
+mod live;
 mod run;
 
 use crate::support::config::Config;

@@ -1,6 +1,6 @@
 //! What Vault's answers mean. It says 404 to four different things.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize as _;
 
@@ -66,6 +66,21 @@ pub(super) fn token(reply: &Reply) -> Result<String, SourceError> {
         },
         _ => Err(Cause::BadAnswer.into()),
     }
+}
+
+/// The paths that may be read, of the reply to a question about capabilities.
+pub(super) fn readable(reply: &Reply) -> Result<BTreeSet<String>, SourceError> {
+    if reply.status != 200 {
+        return Err(failure(reply));
+    }
+    let Some(Value::Map(paths)) = fields(reply)?.remove("data") else {
+        return Err(Cause::BadAnswer.into());
+    };
+    let reads = |may: &Value| matches!(may, Value::String(may) if may == "read" || may == "root");
+    let readable = paths.into_iter().filter(
+        |(_, may)| matches!(may, Value::List(capabilities) if capabilities.iter().any(reads)),
+    );
+    Ok(readable.map(|(path, _)| path).collect())
 }
 
 /// What a status means that says nothing about the secret.

@@ -13,7 +13,7 @@ use super::client::{Api, Call, send};
 use super::{Engine, MOUNT, PATH, VERSION};
 use crate::credential::Credential;
 use crate::secret::SecretBytes;
-use crate::source::{Answer, Cause, Environment, Pending, Read, Source, SourceError};
+use crate::source::{Answer, Cause, Environment, Pending, Probe, Read, Source, SourceError};
 use crate::value::{Value, json};
 
 /// The most reads of one Vault at the same time.
@@ -136,6 +136,33 @@ impl Store {
         }
     }
 
+    /// Asks what the token may do at all these places, in one call that reads none
+    /// of them.
+    async fn may_read(&self, probes: &[Probe<'_>]) -> Result<Vec<Vec<String>>, SourceError> {
+        let paths: Vec<Option<String>> =
+            probes.iter().map(|probe| self.api_path(probe.read)).collect();
+        let listed = paths.iter().flatten().cloned().map(Value::String).collect();
+        let question = Value::Map([("paths".to_owned(), Value::List(listed))].into());
+        let call = Call {
+            path: "sys/capabilities-self".to_owned(),
+            query: None,
+            body: Some(Zeroizing::new(json::to_json(&question).into_bytes())),
+        };
+        let session = self.session(0).await?;
+        let readable = answer::readable(&send(&session.client, call).await?)?;
+        let told = |path: &Option<String>| match path {
+            None => vec!["its mount isn't one of the source's".to_owned()],
+            Some(path) if readable.contains(path) => Vec::new(),
+            Some(_) => vec!["Vault's policies don't let the daemon read there".to_owned()],
+        };
+        Ok(paths.iter().map(told).collect())
+    }
+
+    fn api_path(&self, read: &Read) -> Option<String> {
+        let mount = read.address.get(MOUNT)?;
+        Some(api_path(*self.mounts.get(mount)?, mount, read.address.get(PATH)?))
+    }
+
     /// Why a read with a session that was just made is forbidden.
     async fn refused(&self, session: &Session) -> Result<Cause, SourceError> {
         match self.login {
@@ -218,6 +245,13 @@ impl Source for Store {
     fn read<'a>(&'a self, read: &'a Read) -> Pending<'a, Result<Answer, SourceError>> {
         Box::pin(self.answer(read))
     }
+
+    fn check_all<'a>(
+        &'a self,
+        probes: &'a [Probe<'a>],
+    ) -> Pending<'a, Result<Vec<Vec<String>>, SourceError>> {
+        Box::pin(self.may_read(probes))
+    }
 }
 
 /// A secret of a KV engine.
@@ -228,14 +262,18 @@ struct Place<'a> {
     version: Option<&'a str>,
 }
 
+/// Where the API has a secret.
+fn api_path(engine: Engine, mount: &str, path: &str) -> String {
+    match engine {
+        Engine::Kv1 => format!("{mount}/{path}"),
+        Engine::Kv2 => format!("{mount}/data/{path}"),
+    }
+}
+
 impl Session {
     async fn read(&self, place: &Place<'_>) -> Result<Outcome, SourceError> {
-        let path = match place.engine {
-            Engine::Kv1 => format!("{}/{}", place.mount, place.path),
-            Engine::Kv2 => format!("{}/data/{}", place.mount, place.path),
-        };
         let call = Call {
-            path,
+            path: api_path(place.engine, place.mount, place.path),
             query: place.version.map(|version| format!("version={version}")),
             body: None,
         };
