@@ -6,8 +6,11 @@
 
 mod access;
 mod context;
+mod diff;
 mod events;
 mod explain;
+mod extend;
+mod failures;
 mod flight;
 mod life;
 mod open;
@@ -51,6 +54,7 @@ pub use crate::refusal;
 pub use crate::refusal::{Refusal, Violation, ViolationReason};
 pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
 pub use crate::reveal::RevealedSecret;
+pub use failures::SubjectFailure;
 pub use request::{
     ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
     RunSelector, RunsRequest, WatchRequest,
@@ -260,6 +264,16 @@ pub struct EventsAnswer {
     pub next_token: String,
     /// Whether the caller may see fingerprints.
     pub fingerprints: bool,
+}
+
+/// A failed resolution.
+pub struct FailureView {
+    /// When it was given up.
+    pub time: jiff::Timestamp,
+    /// The reason of the answer.
+    pub reason: String,
+    /// What was in the way, ordered by name.
+    pub subjects: Vec<SubjectFailure>,
 }
 
 /// A page of runs.

@@ -59,6 +59,20 @@ pub trait Store: Send + Sync + 'static {
         events: EventsFor,
     ) -> Pending<'_, Result<Ended, StoreError>>;
 
+    /// Lets an open run stay open until `expires`, with the record that says so.
+    /// One that has ended, whose lifetime is over or that stays open as long
+    /// anyway is answered as it is; the events are recorded all the same.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`] and the others.
+    fn extend_run(
+        &self,
+        key: RunKey,
+        expires: Timestamp,
+        record: Vec<u8>,
+        events: EventsFor,
+    ) -> Pending<'_, Result<StoredRun, StoreError>>;
+
     /// The run of this name.
     ///
     /// # Errors
@@ -112,6 +126,16 @@ pub trait Store: Send + Sync + 'static {
         events: Vec<EventDraft>,
     ) -> Pending<'_, Result<Recorded, StoreError>>;
 
+    /// What is kept of a run's failed resolutions, all its attempts, newest first.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn failures(
+        &self,
+        pipeline: &PipelineName,
+        run_id: &RunId,
+    ) -> Result<Vec<StoredFailure>, StoreError>;
+
     /// A page of events.
     ///
     /// # Errors
@@ -134,7 +158,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Makes a commit's events from how the run stood before it (`true`: this call
-/// ended it).
+/// ended or extended it).
 pub type EventsFor = Box<dyn FnOnce(&StoredRun, bool) -> Vec<EventDraft> + Send>;
 
 /// A run to freeze. The record and the sealed values are the resolver's
@@ -183,6 +207,17 @@ impl StoredRun {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.end.is_none() && self.frozen.expires <= now
     }
+}
+
+/// A failed resolution as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredFailure {
+    /// Of which attempt.
+    pub attempt: u32,
+    /// When it was given up.
+    pub time: Timestamp,
+    /// What went wrong, in the resolver's own encoding.
+    pub failure: Vec<u8>,
 }
 
 /// Whether a run was frozen.

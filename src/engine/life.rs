@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::access::{PermittedRun, Question, named_run};
 use super::record::{internal, store_refusal};
 use super::{Caller, Engine, Refusal, RunSelector, RunView, Violation};
 use crate::access::Action;
 use crate::audit::{self, EventDraft, Outcome, Principal};
 use crate::name::RunKey;
-use crate::resolve::failure::Failure;
 use crate::store::{RunEnd, StoreError, StoredRun};
 use crate::telemetry::trail;
 
@@ -144,36 +141,4 @@ impl Engine {
             tracing::error!(%error, "a run whose lifetime is over can't be ended");
         }
     }
-}
-
-/// A failed resolution as it is kept: what went wrong, and no value.
-#[derive(Serialize)]
-struct KeptFailure<'a> {
-    subject: &'a str,
-    reason: &'static str,
-    source: &'static str,
-    source_name: &'a str,
-    location: &'a str,
-    cause: &'static str,
-    attempts: u32,
-}
-
-/// The form in which the failures of one resolution are kept: JSON, format 1.
-pub(super) fn failure_record(failures: &[Failure]) -> Vec<u8> {
-    let kept: Vec<KeptFailure<'_>> = failures
-        .iter()
-        .map(|failure| {
-            let asked = failure.asked.as_ref();
-            KeptFailure {
-                subject: &failure.subject,
-                reason: failure.reason.word(),
-                source: asked.map_or("", |asked| asked.kind.word()),
-                source_name: asked.map_or("", |asked| asked.source.as_str()),
-                location: asked.map_or("", |asked| asked.location.as_str()),
-                cause: asked.and_then(|asked| asked.cause).map_or("", crate::source::Cause::word),
-                attempts: asked.map_or(0, |asked| asked.attempts),
-            }
-        })
-        .collect();
-    serde_json::to_vec(&serde_json::json!({ "format": 1, "failures": kept })).unwrap_or_default()
 }

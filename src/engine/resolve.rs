@@ -1,6 +1,6 @@
 //! `ResolveRun`: frozen by the first call, replayed for all others.
 
-mod first;
+pub(super) mod first;
 mod next;
 mod standing;
 

@@ -14,6 +14,9 @@ use crate::store::{RunQuery, StoredRun};
 /// Runs that one page asks the policies about.
 const DECIDED: usize = 2_000;
 
+/// Runs that the caller may see, where to go on, and the policies that decided.
+type Visible = (Vec<StoredRun>, Option<i64>, BTreeSet<String>);
+
 impl Engine {
     /// The runs that fit a filter and that the caller may see.
     ///
@@ -51,15 +54,14 @@ impl Engine {
         Ok(RunsAnswer { runs, next_token })
     }
 
-    /// Up to `size` runs that the caller may see, where to go on, and the policies
-    /// that decided.
+    /// Up to `size` runs that the caller may see.
     fn visible(
         &self,
         in_force: &InForce,
         caller: &Caller,
         mut query: RunQuery,
         size: usize,
-    ) -> Result<(Vec<StoredRun>, Option<i64>, BTreeSet<String>), Refusal> {
+    ) -> Result<Visible, Refusal> {
         let (mut visible, mut policy_ids, mut decided) = (Vec::new(), BTreeSet::new(), 0);
         loop {
             query.limit = size;

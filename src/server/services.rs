@@ -82,18 +82,6 @@ impl Edge {
         }
     }
 
-    /// Answers for an rpc that a later version serves.
-    async fn unserved<Q: Sync, A>(
-        &self,
-        rpc: &'static str,
-        request: &Request<Q>,
-    ) -> Result<A, Status> {
-        let mut line = Line::begin(rpc, authentication::traceparent(request.metadata()));
-        self.caller(&mut line, request).await?;
-        line.end(Code::Unimplemented, "");
-        Err(status::unserved(rpc))
-    }
-
     /// Who calls; that nobody can tell is recorded.
     async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
         let trace_id = authentication::trace_id(request.metadata());

@@ -30,12 +30,6 @@ pub(super) fn status(refusal: &Refusal) -> Status {
     Status::with_error_details(code(refusal), message(refusal), details)
 }
 
-/// The status of an rpc that a later version serves. It has no reason: to the
-/// caller it is as if the rpc were not known.
-pub(super) fn unserved(rpc: &str) -> Status {
-    Status::unimplemented(format!("this version of paramd doesn't serve {rpc}"))
-}
-
 /// A fault of the daemon's own: logged under an incident that the caller is
 /// told. `what` is fixed text, so it can't hold a value.
 pub(super) fn fault(what: &'static str) -> Refusal {

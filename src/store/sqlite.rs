@@ -33,7 +33,8 @@ use self::soon::Soon;
 use self::writer::Writer;
 use super::{
     AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd,
-    RunPage, RunQuery, RunState, Store, StoreError, StoredRun, Verified, VerifyRequest,
+    RunPage, RunQuery, RunState, Store, StoreError, StoredFailure, StoredRun, Verified,
+    VerifyRequest,
 };
 use crate::audit::{EventDraft, Recorded};
 use crate::name::{PipelineName, RunId, RunKey};
@@ -252,6 +253,26 @@ impl Store for SqliteStore {
         events: EventsFor,
     ) -> Pending<'_, Result<Ended, StoreError>> {
         self.ask(|answer| Job::End { key, end, events, answer })
+    }
+
+    fn extend_run(
+        &self,
+        key: RunKey,
+        expires: Timestamp,
+        record: Vec<u8>,
+        events: EventsFor,
+    ) -> Pending<'_, Result<StoredRun, StoreError>> {
+        self.ask(|answer| Job::Extend { key, expires, record, events, answer })
+    }
+
+    fn failures(
+        &self,
+        pipeline: &PipelineName,
+        run_id: &RunId,
+    ) -> Result<Vec<StoredFailure>, StoreError> {
+        self.read(|connection| {
+            listing::failures(connection, pipeline, run_id).map_err(read_failure)
+        })
     }
 
     fn run(&self, key: &RunKey) -> Result<Option<StoredRun>, StoreError> {

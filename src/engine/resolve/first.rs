@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use super::next::Repeats;
 use super::{Asked, expect_revision, planned};
 use crate::audit::{EventDraft, Outcome};
+use crate::engine::failures::KeptFailures;
 use crate::engine::flight::Landed;
 use crate::engine::record::{accesses_of, internal, name_accesses, store_refusal};
-use crate::engine::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, life};
+use crate::engine::{Caller, Engine, InForce, Refusal, Violation, ViolationReason};
 use crate::expression::RunScope;
 use crate::name::RunKey;
 use crate::plan::{KeptPlan, Plan};
@@ -150,9 +151,10 @@ impl Engine {
         event.outcome = Outcome::Failed;
         event.parameters = accesses_of(&failures);
         trail::note(&event);
-        let kept = life::failure_record(&failures);
+        let kept = KeptFailures::of(&failures);
         let refusal = tell(failures);
         refusal.reason().clone_into(&mut event.reason);
+        let kept = kept.answered(&event.reason);
         match self.store.record_failure(key.clone(), kept, vec![event]).await {
             Ok(_) => refusal,
             Err(error) => {
@@ -210,10 +212,14 @@ impl Engine {
     }
 }
 
-fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) -> NewRun {
-    // The store's times reach to the year 2262.
+/// When a run ends by itself. The store's times reach to the year 2262.
+pub(in crate::engine) fn expiry(created: Timestamp, lifetime: Duration) -> Timestamp {
     let latest = Timestamp::from_nanosecond(i64::MAX.into()).unwrap_or(Timestamp::MAX);
-    let expires = first.started.checked_add(first.lifetime).unwrap_or(latest).min(latest);
+    created.checked_add(lifetime).unwrap_or(latest).min(latest)
+}
+
+fn new_run(caller: &Caller, key: &RunKey, first: &FirstCall, sealed: Vec<u8>) -> NewRun {
+    let expires = expiry(first.started, first.lifetime);
     NewRun {
         key: key.clone(),
         environment: first.plan.environment.clone(),

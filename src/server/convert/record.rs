@@ -86,7 +86,11 @@ fn snapshot(snapshot: &Snapshot, fingerprints: bool) -> v1::Snapshot {
     }
 }
 
-fn parameter(name: String, frozen: &FrozenParameter, fingerprints: bool) -> v1::ResolvedParameter {
+pub(super) fn parameter(
+    name: String,
+    frozen: &FrozenParameter,
+    fingerprints: bool,
+) -> v1::ResolvedParameter {
     let content = match &frozen.content {
         FrozenContent::Public(public) => Content::Value(value::write(public)),
         FrozenContent::Secret(mark) => {

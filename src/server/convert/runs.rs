@@ -1,7 +1,11 @@
 //! Runs in a list.
 
-use super::{events, record, request};
-use crate::engine::{PageRequest, RunsAnswer, RunsRequest};
+use std::time::Duration;
+
+use super::{events, invalid, record, request, time};
+use crate::engine::{
+    FailureView, PageRequest, RunsAnswer, RunsRequest, SubjectFailure, Violation, ViolationReason,
+};
 use crate::proto::v1;
 use crate::store::{RunQuery, RunState};
 
@@ -35,4 +39,37 @@ fn state(number: i32) -> Option<RunState> {
 pub(in crate::server) fn listed(answer: &RunsAnswer) -> v1::ListRunsResponse {
     let runs = answer.runs.iter().map(record::run).collect();
     v1::ListRunsResponse { runs, next_page_token: answer.next_token.clone() }
+}
+
+/// The lifetime of `ExtendRun`, or what is wrong with it.
+pub(in crate::server) fn lifetime(
+    span: Option<prost_types::Duration>,
+) -> Result<Duration, Violation> {
+    let missing =
+        || Violation { reason: ViolationReason::MissingField, ..invalid("lifetime", "required") };
+    time::read_span(span.ok_or_else(missing)?)
+        .ok_or_else(|| invalid("lifetime", "expected a duration that isn't negative"))
+}
+
+/// `ListFailures`.
+pub(in crate::server) fn failures(failures: Vec<FailureView>) -> v1::ListFailuresResponse {
+    let write = |failure: FailureView| v1::Failure {
+        time: Some(time::write(failure.time)),
+        reason: failure.reason,
+        parameters: failure.subjects.into_iter().map(subject).collect(),
+    };
+    v1::ListFailuresResponse { failures: failures.into_iter().map(write).collect() }
+}
+
+fn subject(failure: SubjectFailure) -> v1::ParameterFailure {
+    let name = format!("SOURCE_KIND_{}", failure.source.to_uppercase());
+    v1::ParameterFailure {
+        parameter: failure.subject,
+        reason: failure.reason,
+        source: v1::SourceKind::from_str_name(&name).map_or(0, |kind| kind as i32),
+        source_name: failure.source_name,
+        location: crate::provenance::cut_location(&failure.location),
+        cause: failure.cause,
+        attempt_count: failure.attempts,
+    }
 }

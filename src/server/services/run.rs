@@ -12,7 +12,7 @@ use crate::proto::v1::{
     ListFailuresRequest, ListFailuresResponse, ListRunsRequest, ListRunsResponse,
     ResolveRunRequest,
 };
-use crate::server::convert::{explanation, record, request as requests, runs};
+use crate::server::convert::{diff, explanation, record, request as requests, runs};
 
 #[async_trait]
 impl RunService for Edge {
@@ -72,21 +72,37 @@ impl RunService for Edge {
         &self,
         request: Request<ListFailuresRequest>,
     ) -> Result<Response<ListFailuresResponse>, Status> {
-        self.unserved("ListFailures", &request).await
+        self.answer("ListFailures", request, async |caller, message| {
+            let run = requests::selector(message.run);
+            Ok(runs::failures(self.engine.list_failures(&caller, run).await?))
+        })
+        .await
     }
 
     async fn diff_runs(
         &self,
         request: Request<DiffRunsRequest>,
     ) -> Result<Response<DiffRunsResponse>, Status> {
-        self.unserved("DiffRuns", &request).await
+        self.answer("DiffRuns", request, async |caller, message| {
+            let (base, other) =
+                (requests::selector(message.base), requests::selector(message.other));
+            let [base, other] = self.engine.diff_runs(&caller, base, other).await?;
+            Ok(diff::write(&base, &other))
+        })
+        .await
     }
 
     async fn extend_run(
         &self,
         request: Request<ExtendRunRequest>,
     ) -> Result<Response<ExtendRunResponse>, Status> {
-        self.unserved("ExtendRun", &request).await
+        self.answer("ExtendRun", request, async |caller, message| {
+            let run = requests::selector(message.run);
+            let lifetime = runs::lifetime(message.lifetime);
+            let extended = self.engine.extend(&caller, run, lifetime).await?;
+            Ok(ExtendRunResponse { run: Some(record::run(&extended)) })
+        })
+        .await
     }
 
     async fn complete_run(

@@ -1,11 +1,12 @@
 //! What the writer can be asked for, and how each is done inside a commit.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use super::clock::{Clock, to_column};
 use super::failure::Failure;
-use super::{Created, Ended, EventsFor, NewRun, RunEnd, StoreError, events, runs};
+use super::{Created, Ended, EventsFor, NewRun, RunEnd, StoreError, StoredRun, events, runs};
 use crate::audit::verify::Head;
 use crate::audit::{EventDraft, Recorded, canonical};
 use crate::name::RunKey;
@@ -21,6 +22,14 @@ pub(super) enum Job {
     Create { run: Box<NewRun>, events: Vec<EventDraft>, answer: To<Created> },
     /// End a run.
     End { key: RunKey, end: RunEnd, events: EventsFor, answer: To<Ended> },
+    /// Let a run stay open longer.
+    Extend {
+        key: RunKey,
+        expires: Timestamp,
+        record: Vec<u8>,
+        events: EventsFor,
+        answer: To<StoredRun>,
+    },
     /// Record events.
     Record { events: Vec<EventDraft>, answer: To<Recorded> },
     /// Record why a run could not be resolved.
@@ -68,6 +77,10 @@ impl Batch<'_> {
                     let recorded = Recorded::after_commit(sequence);
                     Ended { run, by_this_call, recorded }
                 })
+            }
+            Job::Extend { key, expires, record, events, answer } => {
+                let done = self.attempt(|batch| batch.extend(&key, expires, record, events));
+                after_commit(answer, done, same)
             }
             Job::Record { events, answer } => {
                 let done = self.attempt(|batch| batch.append_all(&events));
@@ -138,6 +151,25 @@ impl Batch<'_> {
         Ok((run, by_this_call, self.append_all(&drafts)?))
     }
 
+    fn extend(
+        &mut self,
+        key: &RunKey,
+        expires: Timestamp,
+        record: Vec<u8>,
+        events: EventsFor,
+    ) -> Result<StoredRun, Failure> {
+        let mut run = runs::find(self.connection, key)?.ok_or(Failure::NoSuchRun)?;
+        let is_open = run.end.is_none() && !run.is_overdue(self.clock.now());
+        let longer = is_open && run.frozen.expires < expires;
+        let drafts = events(&run, longer);
+        if longer {
+            runs::extend(self.connection, key, expires, &record)?;
+            (run.frozen.expires, run.frozen.record) = (expires, record);
+        }
+        self.append_all(&drafts)?;
+        Ok(run)
+    }
+
     fn keep_failure(&mut self, key: &RunKey, failure: &[u8]) -> Result<(), Failure> {
         let (pipeline, run_id) = (key.pipeline.as_str(), key.run_id.as_str());
         let now = to_column(self.clock.now());
@@ -174,6 +206,7 @@ impl Job {
         match self {
             Self::Create { answer, .. } => after_commit(answer, Err::<Created, _>(CLOSED), same),
             Self::End { answer, .. } => after_commit(answer, Err::<Ended, _>(CLOSED), same),
+            Self::Extend { answer, .. } => after_commit(answer, Err::<StoredRun, _>(CLOSED), same),
             Self::Record { answer, .. } | Self::Failure { answer, .. } => {
                 after_commit(answer, Err::<Recorded, _>(CLOSED), same)
             }

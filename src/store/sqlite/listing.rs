@@ -2,12 +2,12 @@
 //! others, so a page that goes on before a place doesn't shift.
 
 use rusqlite::types::Value as Column;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
-use super::clock::to_column;
+use super::clock::{from_column, to_column};
 use super::failure::Failure;
-use super::{RunPage, RunQuery, RunState, runs};
-use crate::name::RunKey;
+use super::{RunPage, RunQuery, RunState, StoredFailure, runs};
+use crate::name::{PipelineName, RunId, RunKey};
 
 /// The most runs of one page.
 const MAX_PAGE: usize = 1_000;
@@ -89,4 +89,23 @@ fn condition(state: RunState) -> &'static str {
         RunState::Completed => "outcome < 100",
         RunState::Expired => "outcome = 100",
     }
+}
+
+/// The failures of a run, all its attempts, newest first.
+pub(super) fn failures(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    run_id: &RunId,
+) -> Result<Vec<StoredFailure>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "select attempt, time, failure from failures \
+         where pipeline = ?1 and run_id = ?2 order by id desc",
+    )?;
+    let mut rows = statement.query(params![pipeline.as_str(), run_id.as_str()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let time = from_column(row.get(1)?).ok_or(Failure::Corrupt)?;
+        found.push(StoredFailure { attempt: row.get(0)?, time, failure: row.get(2)? });
+    }
+    Ok(found)
 }

@@ -62,6 +62,28 @@ pub(super) fn end(
     Ok(())
 }
 
+/// Lets a run stay open longer.
+pub(super) fn extend(
+    connection: &Connection,
+    key: &RunKey,
+    expires: Timestamp,
+    record: &[u8],
+) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "update runs set expires = ?4, record = ?5 \
+             where pipeline = ?1 and run_id = ?2 and attempt = ?3",
+        )?
+        .execute(params![
+            key.pipeline.as_str(),
+            key.run_id.as_str(),
+            key.attempt,
+            to_column(expires),
+            record,
+        ])?;
+    Ok(())
+}
+
 /// The run of a name.
 pub(super) fn find(connection: &Connection, key: &RunKey) -> Result<Option<StoredRun>, Failure> {
     connection
