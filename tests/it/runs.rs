@@ -16,6 +16,7 @@ mod postgres;
 mod process;
 mod reasons;
 pub(crate) mod vault;
+mod vaults;
 mod watch;
 
 use crate::support::config::Config;

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod otlp;
 pub(crate) mod postgres;
+pub(crate) mod raft;
 pub(crate) mod status;
 pub(crate) mod tls;
 pub(crate) mod yaml;

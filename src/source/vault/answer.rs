@@ -1,6 +1,7 @@
 //! What Vault's answers mean. It says 404 to four different things.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use zeroize::Zeroize as _;
 
@@ -51,19 +52,26 @@ pub(super) fn is_of(engine: Engine, reply: &Reply) -> Option<bool> {
     Some(kind == text("kv") && fits)
 }
 
-/// Takes the token out of the reply to a login.
-pub(super) fn token(reply: &Reply) -> Result<String, SourceError> {
+/// How long a token lives, counted from the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lease {
+    /// None at all: the token has no end.
+    pub(super) ttl: Duration,
+    /// Whether it can be made longer.
+    pub(super) renewable: bool,
+}
+
+/// Takes the token and its lease out of the reply to a login.
+pub(super) fn token(reply: &Reply) -> Result<(String, Lease), SourceError> {
     match reply.status {
         200 => {}
         400 | 401 | 403 | 404 => return Err(Cause::LoginFailed.into()),
         _ => return Err(failure(reply)),
     }
-    let mut fields = fields(reply)?;
-    match fields.remove("auth") {
-        Some(Value::Map(mut auth)) => match auth.remove("client_token") {
-            Some(Value::String(token)) => Ok(token),
-            _ => Err(Cause::BadAnswer.into()),
-        },
+    let mut auth = within(reply, "auth")?;
+    let lease = lease(&mut auth, "lease_duration");
+    match auth.remove("client_token") {
+        Some(Value::String(token)) => Ok((token, lease)),
         _ => Err(Cause::BadAnswer.into()),
     }
 }
@@ -81,6 +89,40 @@ pub(super) fn readable(reply: &Reply) -> Result<BTreeSet<String>, SourceError> {
         |(_, may)| matches!(may, Value::List(capabilities) if capabilities.iter().any(reads)),
     );
     Ok(readable.map(|(path, _)| path).collect())
+}
+
+/// The lease after a renewal; none: Vault won't renew this token.
+pub(super) fn renewed(reply: &Reply) -> Result<Option<Lease>, SourceError> {
+    lease_of(reply, "auth", "lease_duration")
+}
+
+/// The lease of a token that was looked up; none: Vault doesn't say.
+pub(super) fn looked_up(reply: &Reply) -> Result<Option<Lease>, SourceError> {
+    lease_of(reply, "data", "ttl")
+}
+
+fn lease_of(reply: &Reply, part: &str, ttl: &str) -> Result<Option<Lease>, SourceError> {
+    match reply.status {
+        200 => Ok(Some(lease(&mut within(reply, part)?, ttl))),
+        400 | 401 | 403 | 404 => Ok(None),
+        _ => Err(failure(reply)),
+    }
+}
+
+fn within(reply: &Reply, part: &str) -> Result<Parts, SourceError> {
+    match fields(reply)?.remove(part) {
+        Some(Value::Map(parts)) => Ok(Parts(parts)),
+        _ => Err(Cause::BadAnswer.into()),
+    }
+}
+
+fn lease(parts: &mut Parts, ttl: &str) -> Lease {
+    let seconds = match parts.remove(ttl) {
+        Some(Value::Integer(seconds)) => u32::try_from(seconds).unwrap_or(0),
+        _ => 0,
+    };
+    let renewable = parts.remove("renewable") == Some(Value::Bool(true));
+    Lease { ttl: Duration::from_secs(seconds.into()), renewable }
 }
 
 /// What a status means that says nothing about the secret.

@@ -1,15 +1,19 @@
 //! Logging in, one at a time, and reading with what the login gave.
 
+mod renewal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{Mutex, Semaphore};
 use vaultrs::client::VaultClient;
 use zeroize::Zeroizing;
 
+use self::renewal::Plan;
 use super::answer::{self, Outcome};
-use super::client::{Api, Call, send};
+use super::client::{Api, Call, Reply, send};
 use super::{Engine, MOUNT, PATH, VERSION};
 use crate::credential::Credential;
 use crate::secret::SecretBytes;
@@ -22,7 +26,7 @@ const MAX_READS: usize = 16;
 /// How the daemon logs in.
 #[derive(Debug, Clone)]
 pub(super) enum Login {
-    /// With a token that someone else keeps fresh; it is read anew when it dies.
+    /// With a token that was made elsewhere; it is read anew when it changes.
     Token(Credential),
     /// As an AppRole.
     AppRole {
@@ -34,7 +38,9 @@ pub(super) enum Login {
 }
 
 /// A Vault that can be read.
-pub(super) struct Store {
+pub(super) struct Store(Arc<Inner>);
+
+struct Inner {
     api: Api,
     login: Login,
     mounts: BTreeMap<String, Engine>,
@@ -42,6 +48,9 @@ pub(super) struct Store {
     /// The mounts that are known to be what `mounts` says.
     checked: Mutex<BTreeSet<String>>,
     reads: Semaphore,
+    /// Held by whoever logs in. Nobody whose token lives waits for it.
+    logins: Mutex<()>,
+    /// Held for a look, never while Vault is asked.
     state: Mutex<State>,
     /// How many logins have ended, well or not: whoever waited for one shares
     /// its outcome.
@@ -59,6 +68,8 @@ struct Session {
     client: VaultClient,
     /// Which login, from 1.
     number: u64,
+    /// When the token wants care. Held by the one task that takes it.
+    plan: Arc<Mutex<Plan>>,
 }
 
 impl Store {
@@ -69,19 +80,22 @@ impl Store {
         mounts: BTreeMap<String, Engine>,
         environment: Environment,
     ) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             api,
             login,
             mounts,
             environment,
             checked: Mutex::default(),
             reads: Semaphore::new(MAX_READS),
+            logins: Mutex::default(),
             state: Mutex::default(),
             ended: AtomicU64::new(0),
-        }
+        }))
     }
+}
 
-    async fn answer(&self, read: &Read) -> Result<Answer, SourceError> {
+impl Inner {
+    async fn answer(self: &Arc<Self>, read: &Read) -> Result<Answer, SourceError> {
         let part = |field| read.address.get(field).map(String::as_str);
         let mount = part(MOUNT).and_then(|mount| Some((mount, *self.mounts.get(mount)?)));
         let (Some((mount, engine)), Some(path)) = (mount, part(PATH)) else {
@@ -94,7 +108,10 @@ impl Store {
         let session = self.session(0).await?;
         let _turn = self.reads.acquire().await.map_err(|_| Cause::ServerError)?;
         match session.read(&place).await? {
-            Outcome::Answered(answer) => return self.settle(answer, &session, &place).await,
+            Outcome::Answered(answer) => {
+                self.tend(&session);
+                return self.settle(answer, &session, &place).await;
+            }
             // 403 is both "dead token" and "not yours": only the first asks for a login.
             Outcome::Forbidden if session.is_alive().await? => return Err(Cause::Refused.into()),
             Outcome::Forbidden => {}
@@ -104,7 +121,10 @@ impl Store {
             return Err(Cause::LoginFailed.into());
         }
         match renewed.read(&place).await? {
-            Outcome::Answered(answer) => self.settle(answer, &renewed, &place).await,
+            Outcome::Answered(answer) => {
+                self.tend(&renewed);
+                self.settle(answer, &renewed, &place).await
+            }
             Outcome::Forbidden => Err(self.refused(&renewed).await?.into()),
         }
     }
@@ -175,35 +195,48 @@ impl Store {
     /// however many wait for it. Those who waited share its failure.
     async fn session(&self, dead: u64) -> Result<Arc<Session>, SourceError> {
         let seen = self.ended.load(Ordering::Acquire);
-        let mut state = self.state.lock().await;
-        if let Some(session) = state.session.as_ref().filter(|session| session.number > dead) {
-            return Ok(Arc::clone(session));
+        if let Some(session) = self.newer(dead).await {
+            return Ok(session);
         }
-        let ended = self.ended.load(Ordering::Acquire);
-        if ended > seen
-            && let Some(failure) = &state.failure
+        let _one = self.logins.lock().await;
+        if let Some(session) = self.newer(dead).await {
+            return Ok(session);
+        }
+        if self.ended.load(Ordering::Acquire) > seen
+            && let Some(failure) = &self.state.lock().await.failure
         {
             return Err(failure.clone());
         }
-        let outcome = self.log_in().await;
-        self.ended.store(ended + 1, Ordering::Release);
-        match outcome {
-            Ok(token) => {
-                let client = self.api.client(&token);
-                let session = Arc::new(Session { client, number: ended + 1 });
-                *state = State { session: Some(Arc::clone(&session)), failure: None };
-                Ok(session)
-            }
+        match self.log_in().await {
+            Ok((token, plan)) => Ok(self.begin(&token, plan).await),
             Err(failure) => {
-                state.failure = Some(failure.clone());
+                self.state.lock().await.failure = Some(failure.clone());
+                self.ended.fetch_add(1, Ordering::AcqRel);
                 Err(failure)
             }
         }
     }
 
-    async fn log_in(&self) -> Result<Zeroizing<String>, SourceError> {
-        let token = match &self.login {
-            Login::Token(credential) => self.load(credential).await?,
+    async fn newer(&self, dead: u64) -> Option<Arc<Session>> {
+        let state = self.state.lock().await;
+        state.session.as_ref().filter(|session| session.number > dead).map(Arc::clone)
+    }
+
+    /// Makes this token the one that is used. The caller holds `logins`.
+    async fn begin(&self, token: &str, plan: Plan) -> Arc<Session> {
+        let number = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
+        let client = self.api.client(token);
+        let session = Arc::new(Session { client, number, plan: Arc::new(Mutex::new(plan)) });
+        let mut state = self.state.lock().await;
+        *state = State { session: Some(Arc::clone(&session)), failure: None };
+        session
+    }
+
+    async fn log_in(&self) -> Result<(Zeroizing<String>, Plan), SourceError> {
+        match &self.login {
+            Login::Token(credential) => {
+                Ok((self.load_token(credential).await?, Plan::unknown(Instant::now())))
+            }
             Login::AppRole { role_id, secret_id } => {
                 let role_id = self.load(role_id).await?;
                 let secret_id = self.load(secret_id).await?;
@@ -212,13 +245,15 @@ impl Store {
                     query: None,
                     body: Some(body(&role_id, &secret_id)),
                 };
-                let reply = send(&self.api.client(""), call).await?;
-                Zeroizing::new(answer::token(&reply)?)
+                let asked = Instant::now();
+                let (token, lease) = answer::token(&send(&self.api.client(""), call).await?)?;
+                Ok((usable(Zeroizing::new(token))?, Plan::leased(lease, asked)))
             }
-        };
-        // vaultrs panics on a token that can't stand in a header.
-        let fits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(token) } else { Err(Cause::LoginFailed.into()) }
+        }
+    }
+
+    async fn load_token(&self, credential: &Credential) -> Result<Zeroizing<String>, SourceError> {
+        usable(self.load(credential).await?)
     }
 
     async fn load(&self, credential: &Credential) -> Result<Zeroizing<String>, SourceError> {
@@ -227,6 +262,12 @@ impl Store {
         let loaded = loading.await.map_err(|_| Cause::ServerError)?;
         text(&loaded.map_err(|_| Cause::LoginFailed)?).ok_or(Cause::LoginFailed.into())
     }
+}
+
+/// vaultrs panics on a token that can't stand in a header.
+fn usable(token: Zeroizing<String>) -> Result<Zeroizing<String>, SourceError> {
+    let fits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(token) } else { Err(Cause::LoginFailed.into()) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the daemon's own credential goes to its Vault")]
@@ -243,14 +284,14 @@ fn body(role_id: &str, secret_id: &str) -> Zeroizing<Vec<u8>> {
 
 impl Source for Store {
     fn read<'a>(&'a self, read: &'a Read) -> Pending<'a, Result<Answer, SourceError>> {
-        Box::pin(self.answer(read))
+        Box::pin(self.0.answer(read))
     }
 
     fn check_all<'a>(
         &'a self,
         probes: &'a [Probe<'a>],
     ) -> Pending<'a, Result<Vec<Vec<String>>, SourceError>> {
-        Box::pin(self.may_read(probes))
+        Box::pin(self.0.may_read(probes))
     }
 }
 
@@ -288,8 +329,7 @@ impl Session {
 
     /// Whether Vault still knows the token.
     async fn is_alive(&self) -> Result<bool, SourceError> {
-        let call = Call { path: "auth/token/lookup-self".to_owned(), query: None, body: None };
-        let reply = send(&self.client, call).await?;
+        let reply = look_up(&self.client).await?;
         match reply.status {
             200 => Ok(true),
             401 | 403 => Ok(false),
@@ -300,4 +340,9 @@ impl Session {
     fn has_token_of(&self, other: &Self) -> bool {
         self.client.middle.token == other.client.middle.token
     }
+}
+
+async fn look_up(client: &VaultClient) -> Result<Reply, SourceError> {
+    let call = Call { path: "auth/token/lookup-self".to_owned(), query: None, body: None };
+    send(client, call).await
 }

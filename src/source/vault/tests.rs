@@ -1,5 +1,6 @@
 //! Tests, against a real server; what a real one doesn't do is a listener here.
 
+mod renewal;
 mod server;
 mod written;
 

@@ -140,4 +140,14 @@ impl Server {
             })
             .count()
     }
+
+    /// Whose token was used for the latest request for a path.
+    pub(super) fn last_reader(&self, path: &str) -> Option<String> {
+        let audit = std::fs::read_to_string(self.folder.path().join("audit.log")).unwrap();
+        let entries = audit.lines().rev().map(|line| serde_json::from_str(line).unwrap());
+        let mut of_path = entries.filter(|entry: &serde_json::Value| {
+            entry["type"] == "request" && entry["request"]["path"] == path
+        });
+        of_path.next()?["auth"]["display_name"].as_str().map(str::to_owned)
+    }
 }
