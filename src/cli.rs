@@ -11,11 +11,13 @@ mod client;
 mod complete;
 mod completions;
 mod context;
+mod diff;
 mod document;
 mod environment;
 mod error;
 mod exit;
 mod explain;
+mod extend;
 mod flags;
 mod hardening;
 mod init;
@@ -37,6 +39,7 @@ mod text;
 mod token;
 mod usage;
 mod values;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -130,6 +133,12 @@ enum Command {
     Pipelines(pipelines::Args),
     /// Reads the records of runs.
     Runs(runs::Args),
+    /// Tells why a run could not be resolved.
+    Why(run_name::RunArgs),
+    /// Tells what differs between two runs, without secrets.
+    Diff(diff::Args),
+    /// Lets an open run stay open longer.
+    Extend(extend::Args),
     /// Ends a run: its secrets are erased.
     Complete(complete::Args),
     /// Reads and verifies the audit log.
@@ -208,6 +217,9 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Reveal(args) => reveal::run(&app, &args).await,
         Command::Pipelines(args) => pipelines::run(&app, &args).await,
         Command::Runs(args) => runs::run(&app, &args).await,
+        Command::Why(args) => why::run(&app, &args).await,
+        Command::Diff(args) => diff::run(&app, &args).await,
+        Command::Extend(args) => extend::run(&app, &args).await,
         Command::Complete(args) => complete::run(&app, &args).await,
         Command::Audit(args) => audit::run(&app, &args).await,
         Command::Token(args) => token::run(&app, &args),

@@ -44,6 +44,8 @@ words! {
     warning_kind, WarningKind, "WARNING_KIND_";
     /// How an attempt after the first took over values.
     attempt_mode, AttemptMode, "ATTEMPT_MODE_";
+    /// Whether two values are the same.
+    comparison, ValueComparison, "VALUE_COMPARISON_";
     /// Whether a call made the run.
     resolve_result, ResolveResult, "RESOLVE_RESULT_";
     /// What was done.

@@ -115,7 +115,8 @@ pub(crate) fn value(value: &v1::Value) -> String {
     }
 }
 
-fn content(parameter: &v1::ResolvedParameter) -> String {
+/// A parameter's value, or what stands for it.
+pub(crate) fn content(parameter: &v1::ResolvedParameter) -> String {
     use v1::resolved_parameter::Content;
     match &parameter.content {
         Some(Content::Value(value)) => self::value(value),
@@ -126,7 +127,7 @@ fn content(parameter: &v1::ResolvedParameter) -> String {
 }
 
 /// Where a value came from, in one cell.
-fn source(from: &v1::Provenance) -> String {
+pub(crate) fn source(from: &v1::Provenance) -> String {
     let mut text = source_kind(from.source);
     if !from.source_name.is_empty() {
         text = format!("{text} {}", from.source_name);

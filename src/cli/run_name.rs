@@ -48,7 +48,7 @@ pub(crate) fn made_up() -> Result<String, CliError> {
 }
 
 /// Reads the number of an attempt.
-fn attempt(text: &str) -> Result<u32, Expected> {
+pub(crate) fn attempt(text: &str) -> Result<u32, Expected> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| Expected("an attempt is a number from 1".to_owned()))
 }

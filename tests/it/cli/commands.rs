@@ -3,8 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::{TOKEN, stage};
+use super::{SOURCES, TOKEN, stage};
 use crate::support::command::paramd;
+use crate::support::config::Config;
+use crate::support::daemon::Launch;
 use crate::support::{python, root, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,8 +99,38 @@ async fn reveal_names_what_it_refuses_and_repeats_no_word_that_is_no_name() {
     stage.daemon.stop();
 }
 
+/// Resolved late: at first its file isn't there.
+const LATE: &str = r#"name: late
+parameters:
+  kind: { type: string, default: a }
+  gone: { type: string, from: { file: { path: late } } }
+steps:
+  - { name: go, when: "params.kind == 'a'", run: [echo, "{{ params.gone }}", "{{ params.kind }}"] }
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_are_listed() {
+async fn why_tells_the_failures_of_a_run_also_when_it_was_resolved_later() {
+    let config = Config::new(SOURCES, "late", LATE);
+    std::fs::create_dir_all(config.path.join("files")).unwrap();
+    let daemon = Launch::dev(&config.path, config.around()).start().await;
+    let at = &daemon;
+    let failed = paramd(["resolve", "late", "--run-id", "a"]).at(at).ended();
+    assert_ne!(failed.status, Some(0), "{failed:#?}");
+    config.write_secret("files/late", "hunter2-here");
+    paramd(["resolve", "late", "--run-id", "a"]).at(at).ok();
+    let told = paramd(["why", "late/a"]).at(at).ok();
+    told.says(&["gone", "NO_SUCH_VALUE", "file local: late"]).hides(&["hunter2"]);
+    let json = paramd(["why", "late/a", "--output", "json"]).at(at).ok().json();
+    let failures = json["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1, "{json}");
+    assert_eq!(failures[0]["parameters"][0]["parameter"], "gone");
+    assert_eq!(failures[0]["parameters"][0]["location"], "late");
+    paramd(["why", "late/never"]).at(at).ok().says(&["no resolution of this run has failed"]);
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_listed_compared_and_extended() {
     let stage = stage().await;
     let at = &stage.daemon;
     paramd(["resolve", "shell", "--run-id", "a"]).at(at).ok();
@@ -120,6 +152,23 @@ async fn runs_are_listed() {
     assert_eq!(names(["--until=1h", "--state=expired", "--limit=0"]), (String::new(), false));
     assert_eq!(names(["--label=team=ml", "--state=open", "--limit=0"]), (String::new(), false));
 
+    let diff = paramd(["diff", "shell/a", "shell/b"]).at(at).ok();
+    diff.says(&["epochs", "different", "20", "extra", "skipped"]).hides(&[TOKEN, "optimizer"]);
+    let words = ["diff", "shell/a", "shell/b", "--base-attempt", "1", "--output", "json"];
+    let json = paramd(words).at(at).ok().json();
+    let differs = json["parameters"].as_array().unwrap().iter();
+    let differs: Vec<_> = differs.map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(differs.contains(&"epochs") && differs.contains(&"extra"), "{json}");
+    let missing = paramd(["diff", "shell/a", "shell/b", "--other-attempt", "2"]).at(at).ended();
+    assert_eq!(missing.status, Some(6), "{missing:#?}");
+
+    let before = paramd(["runs", "show", "shell/a", "--output", "json"]).at(at).ok().json();
+    let words = ["extend", "shell/a", "--lifetime", "48h", "--output", "json"];
+    let after = paramd(words).at(at).ok().json();
+    let [before, after] = [&before, &after].map(|json| json["run"]["expire_time"].clone());
+    assert!(before.as_str().unwrap() < after.as_str().unwrap(), "{before} {after}");
+    let ended = paramd(["extend", "shell/b", "--lifetime", "48h"]).at(at).ended();
+    assert_eq!(ended.status, Some(7), "{ended:#?}");
     stage.daemon.stop();
 }
 
