@@ -25,14 +25,14 @@ Options for a pipeline:
   --param NAME=VALUE     a parameter, also one named as an option of paramd
   --params-file FILE     parameters by name, in YAML or JSON
   --secret NAME=SOURCE   a secret: file:FILE, env:VARIABLE or - (standard input)
-  -h, --help             after the pipeline's name: its parameters
+  -h, --help             after the pipeline's name: its parameters";
+
+/// The options of every command.
+const GLOBAL: &str = "  --endpoint ENDPOINT    unix:PATH or https://HOST:PORT of the daemon
+  --output text|json     how data is printed (`run` prints none)
 
 A variable PARAMD_PARAM_<NAME> gives a parameter too. Flags win over variables,
 and variables over the file.";
-
-/// The options of every command.
-const GLOBAL: &str = "  --endpoint unix:PATH   where the daemon listens
-  --output text|json     how data is printed (`run` prints none)";
 
 /// The help of a command for one pipeline.
 pub(crate) fn text(command: &str, pipeline: &Pipeline, width: u16) -> Result<String, CliError> {
