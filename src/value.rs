@@ -10,6 +10,7 @@ pub mod binary;
 mod compare;
 pub mod json;
 mod record;
+pub mod shown;
 mod text;
 
 use std::collections::BTreeMap;

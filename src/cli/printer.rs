@@ -1,6 +1,7 @@
 //! The only place that prints. Everything here is text without secrets, but
 //! for [`Printer::secret`].
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +9,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::text::escaped;
 use crate::secret::SecretBytes;
+use crate::value::shown::is_unsafe;
 
 /// The width of a table where the terminal doesn't say one.
 const PIPED_WIDTH: u16 = 80;
@@ -54,7 +56,7 @@ impl Printer {
 
     /// Prints a document as JSON.
     pub(crate) fn json(self, document: &impl serde::Serialize) {
-        self.text(&serde_json::to_string_pretty(document).unwrap_or_default());
+        self.text(&json_text(document));
     }
 
     /// Writes one secret's bytes to standard output, as they are.
@@ -117,6 +119,23 @@ impl Printer {
     }
 }
 
+/// A document as JSON. What a terminal must not get is in its strings alone, where
+/// JSON has an escape for it.
+fn json_text(document: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string_pretty(document).unwrap_or_default();
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter != '\n' && is_unsafe(letter) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
 /// Makes a panic say where it happened and nothing else: its payload could
 /// quote a value.
 pub fn hide_panic_payloads() {
@@ -125,4 +144,19 @@ pub fn hide_panic_payloads() {
         let place = place.as_deref().map(escaped).unwrap_or_default();
         Printer.note(&format!("error: a fault of paramd at {place}; please report it"));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_the_same_document_and_safe_for_a_terminal() {
+        let document =
+            serde_json::json!({ "a\u{9b}": ["\u{202e}x\u{1b}[2J\u{7f}", "中\u{e0041}🎉\n"] });
+        let text = json_text(&document);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), document);
+        assert!(text.chars().all(|letter| letter == '\n' || !is_unsafe(letter)), "{text}");
+        assert!(text.contains("中\\udb40\\udc41🎉"), "{text}");
+    }
 }

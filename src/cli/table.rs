@@ -3,7 +3,7 @@
 
 use comfy_table::{Cell, ColumnConstraint, Table, TableComponent, Width, presets};
 
-use super::text::cell;
+use super::text::{cell, columns, letters};
 
 /// Between two columns: the padding of the left one, and the line that the
 /// headings are underlined with.
@@ -66,22 +66,16 @@ impl Sheet {
     /// How wide each column is: whole words first, then whole parts of words,
     /// then what there is room for.
     fn widths(&self) -> Vec<usize> {
-        let natural = self.longest(length);
+        let natural = self.longest(columns);
         let gaps = natural.len().saturating_sub(1) * GAP + 1;
         let room = self.width.saturating_sub(gaps);
         let fits = |least: &Vec<usize>| least.iter().sum::<usize>() <= room;
         let mut least = [&[][..], &COARSE, &FINE]
             .map(|joints| {
-                self.longest(|line| {
-                    line.split(' ')
-                        .flat_map(|word| parts(word, joints))
-                        .map(length)
-                        .max()
-                        .unwrap_or(0)
-                })
+                self.longest(|line| widest(line.split(' ').flat_map(|word| parts(word, joints))))
             })
             .into_iter();
-        let least = least.find(fits).unwrap_or(vec![1; natural.len()]);
+        let least = least.find(fits).unwrap_or_else(|| self.longest(|line| widest(letters(line))));
         // Each choice of columns that are kept as wide as they are: the lowest
         // table is the best, and of two alike the first.
         let kept = |mask: usize| {
@@ -105,6 +99,7 @@ impl Sheet {
         let lines = |(lines, width): (&Vec<String>, &usize)| wrapped(lines, *width).len();
         rows.map(|row| row.iter().zip(widths).map(lines).max().unwrap_or(0)).sum()
     }
+
     /// The most that `measure` gives in each column.
     fn longest(&self, measure: impl Fn(&str) -> usize) -> Vec<usize> {
         let mut most = Vec::new();
@@ -116,6 +111,11 @@ impl Sheet {
         }
         most
     }
+}
+
+/// The columns of the widest of some texts.
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(columns).max().unwrap_or(0)
 }
 
 /// Columns between `least` and `natural` that fill the room, all as wide that
@@ -134,10 +134,6 @@ pub(crate) fn paragraph(text: &str, width: u16) -> String {
     wrapped(&[text.to_owned()], usize::from(width)).join("\n")
 }
 
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
 /// Where a long word breaks, and where one that is still too long does.
 const COARSE: [char; 2] = ['/', ','];
 const FINE: [char; 6] = ['/', ',', '_', '-', '.', ':'];
@@ -154,13 +150,13 @@ fn wrapped(lines: &[String], width: usize) -> Vec<String> {
     for line in lines {
         let mut open = String::new();
         for word in line.split(' ') {
-            let fits = open.is_empty() || length(&open) + 1 + length(word) <= width;
+            let fits = open.is_empty() || columns(&open) + 1 + columns(word) <= width;
             if !fits {
                 text.push(std::mem::take(&mut open));
             } else if !open.is_empty() {
                 open.push(' ');
             }
-            if length(word) <= width {
+            if columns(word) <= width {
                 open.push_str(word);
             } else {
                 parts(word, &COARSE).for_each(|part| add(part, width, &mut open, &mut text));
@@ -174,18 +170,18 @@ fn wrapped(lines: &[String], width: usize) -> Vec<String> {
 /// Adds a part of a word that is too long for a line: whole, in finer parts, or
 /// cut.
 fn add(part: &str, width: usize, open: &mut String, text: &mut Vec<String>) {
-    if length(open) + length(part) > width && !open.is_empty() {
+    if columns(open) + columns(part) > width && !open.is_empty() {
         text.push(std::mem::take(open));
     }
     let finer: Vec<&str> = parts(part, &FINE).collect();
-    if length(part) > width && finer.len() > 1 {
+    if columns(part) > width && finer.len() > 1 {
         return finer.into_iter().for_each(|part| add(part, width, open, text));
     }
-    for letter in part.chars() {
-        if length(open) == width {
+    for letter in letters(part) {
+        if columns(open) + columns(letter) > width && !open.is_empty() {
             text.push(std::mem::take(open));
         }
-        open.push(letter);
+        open.push_str(letter);
     }
 }
 
@@ -202,6 +198,27 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains("\\u{1b}"));
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn wide_letters_are_measured_by_their_columns() {
+        let mut sheet = Sheet::new(60, ["parameter", "value", "layer"]);
+        sheet.row(["title", &"漢字かな交じり文".repeat(9), "preset"]);
+        sheet.row(["faces", &"🎉👍🏽🇩🇪".repeat(12), "definition"]);
+        sheet.row(["korean", &"\u{1112}\u{1161}\u{11ab}".repeat(60), "override"]);
+        sheet.row(["marks", &"e\u{301}".repeat(90), "override"]);
+        let text = sheet.text();
+        let wide = text.lines().map(columns).max();
+        assert_eq!(wide, Some(60), "{text}");
+        let row = text.lines().find(|line| line.starts_with("title")).unwrap();
+        let before = row.split_once("preset").unwrap().0;
+        let heading = text.split_once("layer").unwrap().0;
+        assert_eq!(columns(before), columns(heading), "columns stay in line: {text}");
+        let narrow = {
+            sheet.width = 12;
+            sheet.text()
+        };
+        assert!(narrow.contains('字'), "{narrow}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use miette::{
 
 use super::mask::Mask;
 use super::{Files, Problem, Problems, Severity};
+use crate::value::shown::is_unsafe;
 use crate::yaml::FileId;
 
 /// All problems for people: each with file, line, column, its source line with
@@ -242,9 +243,7 @@ fn clean(text: &str) -> String {
 fn printable(character: char) -> char {
     match character {
         '\t' => ' ',
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        '\u{feff}' => '\u{fffd}',
-        other if other.is_control() => '\u{fffd}',
+        other if is_unsafe(other) => '\u{fffd}',
         other => other,
     }
 }
