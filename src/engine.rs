@@ -13,6 +13,7 @@ mod extend;
 mod failures;
 mod flight;
 mod life;
+mod mark;
 mod open;
 mod pages;
 mod pipelines;

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::audit::canonical::Hash;
 use crate::audit::verify::ChainReport;
 use crate::audit::{Action, Event, EventDraft, Outcome, Principal, Recorded};
 use crate::name::{EnvironmentName, PipelineName, PresetName, RunId, RunKey};
@@ -141,6 +142,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store can't be read.
     fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// The name of the log's chain, which no other store has.
+    fn chain(&self) -> &str;
+
+    /// The hash of a durable event; that of sequence 0 is what comes before the
+    /// first. None where there is no such event.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn hash_at(&self, sequence: u64) -> Result<Option<Hash>, StoreError>;
 
     /// The newest sequence that is durable, told after each commit. The channel
     /// closes with the store.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::access::on_record;
+use super::mark::Mark;
 use super::pages::{Bound, page_size, wrong_token};
 use super::record::store_refusal;
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::access::{Action, Resource};
 use crate::audit::{self, Event, EventDraft};
 use crate::name::{EnvironmentName, NameError, PipelineName, RunId, StepName};
-use crate::store::{EventQuery, VerifyRequest};
+use crate::store::{EventPage, EventQuery, VerifyRequest};
 
 /// The longest that one check of the log may take.
 const VERIFY_LIMIT: Duration = Duration::from_secs(10);
@@ -46,27 +47,37 @@ impl Engine {
         });
         violations.extend(size.clone().err());
         violations.extend(position.clone().err());
+        if let Ok(Some((_, mark))) = position {
+            match self.check_mark("page_token", mark) {
+                Ok(violation) => violations.extend(violation),
+                Err(refusal) => return Err(self.refuse(event, refusal).await),
+            }
+        }
         let (Ok(limit), Ok(position), true) = (size, position, violations.is_empty()) else {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
-        let mut query = request.query;
-        query.limit = limit;
-        if let Some((beyond, at_most)) = position {
-            query.beyond = Some(beyond);
-            query.at_most = Some(at_most);
-        }
-        let page = match self.store.events(&query) {
-            Ok(page) => page,
-            Err(error) => return Err(self.refuse(event, store_refusal(&error)).await),
+        let query = EventQuery {
+            limit,
+            beyond: position.map(|(beyond, _)| beyond),
+            at_most: position.map(|(_, mark)| mark.sequence),
+            ..request.query
+        };
+        let (page, next_token) = match self.page(&query, &bound) {
+            Ok(found) => found,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
         self.record_soon(event)?;
         let fingerprints = self.show_listed(caller, &page.events)?;
-        let at_most = query.at_most.unwrap_or(page.newest);
-        let next_token = page
-            .next
-            .map(|next| bound.token(&[next.to_be_bytes(), at_most.to_be_bytes()].concat()));
-        let next_token = next_token.unwrap_or_default();
         Ok(EventsAnswer { events: page.events, next_token, fingerprints })
+    }
+
+    /// A page of events, and the token of the next one; empty: this was the last.
+    fn page(&self, query: &EventQuery, bound: &Bound) -> Result<(EventPage, String), Refusal> {
+        let page = self.store.events(query).map_err(|error| store_refusal(&error))?;
+        let Some(next) = page.next else { return Ok((page, String::new())) };
+        let mark = self.mark(query.at_most.unwrap_or(page.newest))?;
+        let token = bound.token(&[next.to_be_bytes().as_slice(), &mark.bytes()].concat());
+        Ok((page, token))
     }
 
     /// Whether fingerprints are in a page of events; that they are is recorded.
@@ -126,6 +137,7 @@ impl Engine {
         if let Err(refusal) = on_record(decided, &mut event) {
             return Err(self.refuse(event, refusal).await);
         }
+        // Not bound to the log: what was put in its place is a defect to be told.
         let bound = Bound::to(["VerifyLog", &caller.principal.name, &chain]);
         let after = bound.position(&page_token).and_then(|position| {
             position.map(|bytes| checked_to(&bytes).ok_or_else(wrong_token)).transpose()
@@ -208,9 +220,11 @@ pub(super) fn bound(rpc: &str, caller: &Caller, query: &EventQuery) -> Bound {
     Bound::to([rpc, &caller.principal.name].into_iter().chain(fields).chain(rest))
 }
 
-fn positions(bytes: &[u8]) -> Option<(u64, u64)> {
-    let (beyond, at_most) = bytes.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*beyond), u64::from_be_bytes(at_most.try_into().ok()?)))
+/// Where a page goes on, and where the log stood when paging began.
+fn positions(bytes: &[u8]) -> Option<(u64, Mark)> {
+    let (beyond, mark) = bytes.split_first_chunk()?;
+    let (mark, []) = Mark::read(mark)? else { return None };
+    Some((u64::from_be_bytes(*beyond), mark))
 }
 
 fn checked_to(bytes: &[u8]) -> Option<(u64, [u8; 32])> {

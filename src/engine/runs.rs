@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::events::invalid;
+use super::mark::Mark;
 use super::pages::{Bound, page_size, wrong_token};
 use super::record::store_refusal;
 use super::{Caller, Engine, InForce, Refusal, RunsAnswer, RunsRequest, Violation};
@@ -38,20 +39,37 @@ impl Engine {
         });
         violations.extend(size.clone().err());
         violations.extend(position.clone().err());
+        if let Ok(Some((_, mark))) = position {
+            match self.check_mark("page_token", mark) {
+                Ok(violation) => violations.extend(violation),
+                Err(refusal) => return Err(self.refuse(event, refusal).await),
+            }
+        }
         let (Ok(size), Ok(position), true) = (size, position, violations.is_empty()) else {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
         let in_force = self.in_force();
         name_filter(&in_force, &query, &mut event);
-        query.before = position;
-        let (runs, next, policy_ids) = match self.visible(&in_force, caller, query, size) {
+        query.before = position.map(|(before, _)| before);
+        let found = self.visible(&in_force, caller, query, size).and_then(|(runs, next, ids)| {
+            let next_token = next.map(|next| self.place(&bound, next)).transpose()?;
+            Ok((RunsAnswer { runs, next_token: next_token.unwrap_or_default() }, ids))
+        });
+        let (answer, policy_ids) = match found {
             Ok(found) => found,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
         event.policy_ids = policy_ids.into_iter().collect();
         self.record_soon(event)?;
-        let next_token = next.map(|next| bound.token(&next.to_be_bytes())).unwrap_or_default();
-        Ok(RunsAnswer { runs, next_token })
+        Ok(answer)
+    }
+
+    /// The token of the page that goes on before a run.
+    fn place(&self, bound: &Bound, before: i64) -> Result<String, Refusal> {
+        // Runs are frozen together with their events: who has the log has them.
+        let newest = *self.store.newest().borrow();
+        let mark = self.mark(newest)?;
+        Ok(bound.token(&[before.to_be_bytes().as_slice(), &mark.bytes()].concat()))
     }
 
     /// Up to `size` runs that the caller may see.
@@ -137,6 +155,9 @@ fn bound(caller: &Caller, query: &RunQuery) -> Bound {
     Bound::to(parts.iter().map(String::as_str))
 }
 
-fn place(bytes: &[u8]) -> Option<i64> {
-    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|place| *place > 0)
+/// Before which run a page goes on, and where the log stood at the page before.
+fn place(bytes: &[u8]) -> Option<(i64, Mark)> {
+    let (before, mark) = bytes.split_first_chunk()?;
+    let (mark, []) = Mark::read(mark)? else { return None };
+    Some((i64::from_be_bytes(*before), mark)).filter(|(before, _)| *before > 0)
 }

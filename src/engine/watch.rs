@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::events::{bound, malformed_names};
+use super::events::{bound, invalid, malformed_names};
+use super::mark::Mark;
 use super::pages::Bound;
 use super::record::{internal, store_refusal};
-use super::{Caller, Engine, InForce, Refusal, Violation, ViolationReason, WatchRequest};
+use super::{Caller, Engine, InForce, Refusal, Violation, WatchRequest};
 use crate::audit::{self, Event};
 use crate::store::{EventPage, EventQuery};
 
@@ -54,23 +55,21 @@ struct Place {
     from: Option<Timestamp>,
 }
 
-impl Place {
-    fn bytes(self) -> Vec<u8> {
-        let mut bytes = self.beyond.to_be_bytes().to_vec();
-        bytes.extend(self.from.iter().flat_map(|from| from.as_nanosecond().to_be_bytes()));
-        bytes
-    }
+/// What a token says: the mark of a place in the log, and the time of the first
+/// event where it is still to come.
+fn written(mark: Mark, from: Option<Timestamp>) -> Vec<u8> {
+    let mut bytes = mark.bytes();
+    bytes.extend(from.iter().flat_map(|from| from.as_nanosecond().to_be_bytes()));
+    bytes
+}
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (beyond, from) = bytes.split_first_chunk::<8>()?;
-        let from = match from {
-            [] => None,
-            from => {
-                Some(Timestamp::from_nanosecond(i128::from_be_bytes(from.try_into().ok()?)).ok()?)
-            }
-        };
-        Some(Self { beyond: u64::from_be_bytes(*beyond), from })
+fn read(bytes: &[u8]) -> Option<(Mark, Option<Timestamp>)> {
+    let (mark, from) = Mark::read(bytes)?;
+    if from.is_empty() {
+        return Some((mark, None));
     }
+    let from = i128::from_be_bytes(from.try_into().ok()?);
+    Some((mark, Some(Timestamp::from_nanosecond(from).ok()?)))
 }
 
 /// A caller's watch.
@@ -114,9 +113,13 @@ impl Engine {
         let bound = bound("WatchEvents", &caller, &query);
         let mut newest = self.store.newest();
         let place = match begin {
-            Begin::Next => Ok(None),
-            Begin::At(from) => Ok(Some(Place { beyond: 0, from: Some(from) })),
-            Begin::After(token) => resumed(&bound, &token, *newest.borrow()).map(Some),
+            Begin::Next => Ok(Ok(None)),
+            Begin::At(from) => Ok(Ok(Some(Place { beyond: 0, from: Some(from) }))),
+            Begin::After(token) => self.resumed(&bound, &token).map(|place| place.map(Some)),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
         let violations: Vec<_> = problems.into_iter().chain(place.clone().err()).collect();
         let (Ok(place), true) = (place, violations.is_empty()) else {
@@ -139,17 +142,17 @@ impl Engine {
             due: Instant::now(),
         })
     }
-}
 
-/// The place of a token. One beyond the log is of another log.
-fn resumed(bound: &Bound, token: &str, newest: u64) -> Result<Place, Violation> {
-    let bytes = bound.position(token).ok().flatten();
-    let place = bytes.and_then(|bytes| Place::read(&bytes));
-    place.filter(|place| place.beyond <= newest).ok_or_else(|| Violation {
-        field: "resume_token".into(),
-        reason: ViolationReason::InvalidField,
-        description: "not a token of this request; begin without one".into(),
-    })
+    /// The place of a token, or what is wrong with it.
+    fn resumed(&self, bound: &Bound, token: &str) -> Result<Result<Place, Violation>, Refusal> {
+        let bytes = bound.position(token).ok().flatten();
+        let Some((mark, from)) = bytes.and_then(|bytes| read(&bytes)) else {
+            let why = "not a token of this request; begin without one";
+            return Ok(Err(invalid("resume_token", why.to_owned())));
+        };
+        let strange = self.check_mark("resume_token", mark)?;
+        Ok(strange.map_or(Ok(Place { beyond: mark.sequence, from }), Err))
+    }
 }
 
 impl Watch {
@@ -163,7 +166,8 @@ impl Watch {
             self.decide_again().await?;
             if let Some(event) = self.ready.pop_front() {
                 self.place = Place { beyond: event.sequence, from: None };
-                return Ok(self.message(Some(event)));
+                let mark = Mark::new(self.engine.store.chain(), event.sequence, &event.hash);
+                return Ok(self.message(mark, Some(event)));
             }
             let seen = *self.newest.borrow_and_update();
             if self.place.beyond < seen {
@@ -173,7 +177,7 @@ impl Watch {
                 continue;
             }
             if self.due <= Instant::now() {
-                return Ok(self.message(None));
+                return Ok(self.message(self.engine.mark(self.place.beyond)?, None));
             }
             if self.place.beyond < seen {
                 continue;
@@ -185,9 +189,9 @@ impl Watch {
         }
     }
 
-    fn message(&mut self, event: Option<Event>) -> Watched {
+    fn message(&mut self, mark: Mark, event: Option<Event>) -> Watched {
         self.due = Instant::now() + HEARTBEAT;
-        let token = self.bound.token(&self.place.bytes());
+        let token = self.bound.token(&written(mark, self.place.from));
         Watched { event, token, fingerprints: self.fingerprints }
     }
 
@@ -236,23 +240,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_comes_back_from_its_bytes() {
-        let from = Some(Timestamp::from_second(-5).unwrap());
-        for place in [Place { beyond: 7, from: None }, Place { beyond: u64::MAX, from }] {
-            assert_eq!(Place::read(&place.bytes()), Some(place));
+    fn what_a_token_says_comes_back_from_its_bytes() {
+        let mark = Mark::new("c", 7, &[1; 32]);
+        for from in [None, Some(Timestamp::from_second(-5).unwrap())] {
+            assert_eq!(read(&written(mark, from)), Some((mark, from)));
         }
-        assert_eq!(Place::read(&[1; 7]), None);
-        assert_eq!(Place::read(&[1; 9]), None);
-        assert_eq!(Place::read(&[0x7f; 24]), None, "no such time");
-    }
-
-    #[test]
-    fn a_token_from_beyond_the_log_is_refused() {
-        let bound = Bound::to(["WatchEvents"]);
-        let token = bound.token(&Place { beyond: 7, from: None }.bytes());
-        assert_eq!(resumed(&bound, &token, 7), Ok(Place { beyond: 7, from: None }));
-        for (token, newest) in [(token.as_str(), 6), ("", 7), ("nonsense", 7)] {
-            assert_eq!(resumed(&bound, token, newest).unwrap_err().field, "resume_token");
+        let no_such_time = [mark.bytes(), vec![0x7f; 16]].concat();
+        for bytes in [&[1; 23], &[1; 25][..], &no_such_time] {
+            assert_eq!(read(bytes), None);
         }
     }
 }

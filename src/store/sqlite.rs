@@ -36,6 +36,7 @@ use super::{
     RunPage, RunQuery, RunState, Store, StoreError, StoredFailure, StoredRun, Verified,
     VerifyRequest,
 };
+use crate::audit::canonical::Hash;
 use crate::audit::{EventDraft, Recorded};
 use crate::name::{PipelineName, RunId, RunKey};
 use crate::telemetry::spans;
@@ -316,6 +317,14 @@ impl Store for SqliteStore {
 
     fn events(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         self.read(|connection| events::page(connection, query).map_err(read_failure))
+    }
+
+    fn chain(&self) -> &str {
+        &self.chain
+    }
+
+    fn hash_at(&self, sequence: u64) -> Result<Option<Hash>, StoreError> {
+        self.read(|connection| events::hash_at(connection, sequence).map_err(read_failure))
     }
 
     fn newest(&self) -> watch::Receiver<u64> {

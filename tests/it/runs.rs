@@ -11,6 +11,7 @@ mod life;
 mod limits;
 mod listed;
 mod log;
+mod places;
 mod polls;
 mod postgres;
 mod process;

@@ -4,13 +4,13 @@
 //! and a check compares them with it.
 
 use rusqlite::types::Value as Column;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::clock::to_column;
 use super::failure::Failure;
 use super::sequence::Sequence;
 use super::{EventPage, EventQuery};
-use crate::audit::canonical::{self, Canonical, Hash};
+use crate::audit::canonical::{self, Canonical, Hash, NO_HASH};
 use crate::audit::{Event, EventDraft};
 
 /// Sequences that one page looks through where no index leads to the events.
@@ -94,6 +94,17 @@ impl Columns {
             step: row.get(first + 7)?,
         })
     }
+}
+
+/// The hash of the event at a place; 0 is the place before the first.
+pub(super) fn hash_at(connection: &Connection, sequence: u64) -> Result<Option<Hash>, Failure> {
+    if sequence == 0 {
+        return Ok(Some(NO_HASH));
+    }
+    Ok(connection
+        .prepare_cached("select hash from events where sequence = ?1")?
+        .query_row([Sequence(sequence)], |row| row.get(0))
+        .optional()?)
 }
 
 /// A page of events. Its work is bounded: it may be empty and still say where
