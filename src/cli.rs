@@ -125,6 +125,12 @@ enum Command {
     /// Resolves a run and runs its steps here.
     #[command(after_help = flags::help::OPTIONS, override_usage = "paramd run PIPELINE [OPTIONS] [--PARAMETER VALUE]…")]
     Run(request::Args),
+    /// Runs one step of a run that was resolved, for any orchestrator.
+    #[command(override_usage = "paramd exec --run RUN --step STEP [OPTIONS] [-- COMMAND…]")]
+    Exec(run::exec::Args),
+    /// Hides secrets in text, from standard input to standard output.
+    #[command(override_usage = "paramd mask [--run RUN --step STEP] [--secret SOURCE]… [OPTIONS]")]
+    Mask(run::mask::Args),
     /// Shows a step's context: public values, references to secrets, commands.
     Context(context::Args),
     /// Writes a step's secrets to standard output.
@@ -213,6 +219,8 @@ async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Resolve(args) => resolve::run(app, args).await,
         Command::Explain(args) => explain::run(app, args).await,
         Command::Run(args) => run::run(app, args).await,
+        Command::Exec(args) => run::exec::run(app, args).await,
+        Command::Mask(args) => run::mask::run(app, args).await,
         Command::Context(args) => context::run(&app, &args).await,
         Command::Reveal(args) => reveal::run(&app, &args).await,
         Command::Pipelines(args) => pipelines::run(&app, &args).await,
@@ -237,6 +245,8 @@ impl Command {
                 | Self::Resolve(_)
                 | Self::Explain(_)
                 | Self::Run(_)
+                | Self::Exec(_)
+                | Self::Mask(_)
                 | Self::Reveal(_)
                 | Self::Token(_)
                 | Self::Check(check::Args { live: true, .. })

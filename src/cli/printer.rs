@@ -80,13 +80,16 @@ impl Printer {
         drop(writeln!(err, "{text}"));
     }
 
-    /// Passes bytes through that were masked already.
-    pub(crate) fn pass(self, stream: Stream, bytes: &[u8]) {
+    /// Passes bytes through that were masked already. False: nobody reads them.
+    pub(crate) fn pass(self, stream: Stream, bytes: &[u8]) -> bool {
         // The steps go on; what is lost is told at the end.
-        settle(match stream {
+        let written = match stream {
             Stream::Out => write_all(&mut io::stdout().lock(), bytes),
             Stream::Err => write_all(&mut io::stderr().lock(), bytes),
-        });
+        };
+        let read = !written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        settle(written);
+        read
     }
 
     /// The error of a command that went well, but for output that is lost.

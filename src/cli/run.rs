@@ -1,9 +1,11 @@
 //! `paramd run`, the reference executor: resolves a run through the daemon and
 //! runs its steps here as child processes.
 
+pub(crate) mod exec;
 mod files;
 mod groups;
 mod job;
+pub(crate) mod mask;
 mod output;
 mod plan;
 mod schedule;
@@ -27,6 +29,7 @@ use signals::Signals;
 struct Shared {
     daemon: Daemon,
     run: v1::RunName,
+    place: Place,
     environment: Environment,
     output: Output,
     groups: Groups,
@@ -34,11 +37,38 @@ struct Shared {
     told_short: Mutex<BTreeSet<String>>,
 }
 
+/// Where children stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Beside each other, without standard input; how they go is told.
+    Beside,
+    /// One in our own place: our standard input and its terminal are the
+    /// child's, and so is the end of whoever reads our output.
+    Ours {
+        /// Whether standard input is a terminal.
+        terminal: bool,
+    },
+}
+
+impl Shared {
+    fn new(app: &App, daemon: Daemon, run: v1::RunName, place: Place) -> Self {
+        Self {
+            daemon,
+            run,
+            place,
+            environment: app.environment.clone(),
+            output: Output::new(app.printer),
+            groups: Groups::default(),
+            told_short: Mutex::default(),
+        }
+    }
+}
+
 pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
     let Asked::Request(prepared) = request::prepare("run", app, args).await? else {
         return Ok(Exit::Success);
     };
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(&signals::ENDING)?;
     refuse_without_command(&prepared).await?;
     let request = prepared.resolve_request()?;
     let name = request.run.clone().unwrap_or_default();
@@ -51,14 +81,9 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
     refuse_ended(run)?;
     announce(&prepared, run, snapshot);
 
-    let shared = Arc::new(Shared {
-        daemon: prepared.daemon.clone(),
-        run: run.name.clone().unwrap_or(name),
-        environment: prepared.app.environment.clone(),
-        output: Output::new(prepared.app.printer),
-        groups: Groups::default(),
-        told_short: Mutex::default(),
-    });
+    let name = run.name.clone().unwrap_or(name);
+    let daemon = prepared.daemon.clone();
+    let shared = Arc::new(Shared::new(&prepared.app, daemon, name, Place::Beside));
     let planned = tokio::select! {
         planned = plan::prepare(&shared, &snapshot.steps) => planned.map_err(Ending::Refused),
         stop = signals.next() => Err(Ending::Cancelled(stop)),
@@ -68,6 +93,14 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
         Err(ending) => ending,
     };
     finish(&shared, ending).await
+}
+
+/// Standard output is the children's: no document of ours can stand between.
+fn refuse_json(app: &App, command: &str, what: &str) -> Result<(), CliError> {
+    if !app.wants_json() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("`{command}` prints what {what}: it takes no --output json")))
 }
 
 /// Refuses before anything is resolved where a step that will run is known to
@@ -87,7 +120,7 @@ async fn refuse_without_command(prepared: &Prepared) -> Result<(), CliError> {
     };
     let names: Vec<&str> =
         answer.steps.iter().filter(|step| runs(step)).map(|step| step.step.as_str()).collect();
-    if names.is_empty() { Ok(()) } else { Err(plan::without_command(names)) }
+    if names.is_empty() { Ok(()) } else { Err(plan::refused_without_command(names)) }
 }
 
 /// A signal came while the run was being resolved: it is called off where it

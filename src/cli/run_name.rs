@@ -76,6 +76,30 @@ impl RunArgs {
     }
 }
 
+/// A step of a run, as options.
+#[derive(clap::Args)]
+pub(crate) struct StepArgs {
+    /// The run.
+    #[arg(long, value_name = "PIPELINE/RUN_ID", value_parser = RunPath::parse)]
+    run: RunPath,
+    /// The attempt, from 1; else the newest.
+    #[arg(long, value_name = "N", value_parser = attempt)]
+    attempt: Option<u32>,
+    /// The step; `main` in a pipeline that declares none.
+    #[arg(long, value_parser = super::reveal::step_name)]
+    pub(crate) step: String,
+    /// The instance of the step's matrix, from 0.
+    #[arg(long, value_name = "N", value_parser = instance)]
+    pub(crate) instance: Option<u32>,
+}
+
+impl StepArgs {
+    /// The contract's name of the run.
+    pub(crate) fn run(&self) -> v1::RunName {
+        self.run.name(self.attempt)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use super::environment::Environment;
-use super::error::CliError;
+use super::error::{CliError, Expected};
 use super::exit::Exit;
 use crate::name::AliasName;
 use crate::proto::v1::SecretPayload;
@@ -20,10 +20,14 @@ pub(crate) struct SecretArgument {
     source: Source,
 }
 
+/// Where a secret is.
 #[derive(Clone, PartialEq, Eq)]
-enum Source {
+pub(crate) enum Source {
+    /// In this file.
     File(String),
+    /// In this variable.
     Variable(String),
+    /// On standard input.
     Stdin,
 }
 
@@ -38,15 +42,10 @@ impl SecretArgument {
     /// itself, by mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, CliError> {
         let (name, source) = text.split_once('=').ok_or_else(|| CliError::usage(FORM))?;
-        let source = match source.split_once(':') {
-            _ if source == "-" => Source::Stdin,
-            Some(("file", path)) if !path.is_empty() => Source::File(path.to_owned()),
-            Some(("env", name)) if !name.is_empty() => Source::Variable(name.to_owned()),
-            _ => {
-                return Err(CliError::usage(FORM)
-                    .with_help("never the secret itself: others can read arguments"));
-            }
-        };
+        let stdin = (source == "-").then_some(Source::Stdin);
+        let source = stdin.or_else(|| Source::named(source)).ok_or_else(|| {
+            CliError::usage(FORM).with_help("never the secret itself: others can read arguments")
+        })?;
         // A flag's spelling may have `-` for `_`; the daemon knows names.
         let name = AliasName::parse(name).map_err(|_| CliError::usage(FORM))?;
         Ok(Self { name, source })
@@ -55,6 +54,45 @@ impl SecretArgument {
     /// The parameter's name or alias, as it was given.
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()
+    }
+}
+
+impl Source {
+    fn named(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("file", path) if !path.is_empty() => Some(Self::File(path.to_owned())),
+            ("env", name) if !name.is_empty() => Some(Self::Variable(name.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Reads the value of an option of a command whose standard input is taken.
+    /// It isn't repeated: it may hold the secret itself, by mistake.
+    pub(crate) fn parse(text: &str) -> Result<Self, Expected> {
+        let form = "a secret is file:FILE or env:VARIABLE; never itself: others can read arguments";
+        Self::named(text).ok_or_else(|| Expected(form.to_owned()))
+    }
+
+    /// Reads the secret, to the byte.
+    ///
+    /// # Errors
+    /// Says `whose` it is, and never a path or a variable.
+    pub(crate) fn read(&self, whose: &str, environment: &Environment) -> Result<Vec<u8>, CliError> {
+        let data = match self {
+            Self::File(path) => std::fs::File::open(path)
+                .and_then(limited)
+                .map_err(|error| unreadable(whose, "file", error.kind()))?,
+            Self::Stdin => limited(std::io::stdin().lock())
+                .map_err(|error| unreadable(whose, "standard input", error.kind()))?,
+            Self::Variable(variable) => environment
+                .value(variable)
+                .map(|value| value.as_encoded_bytes().to_vec())
+                .ok_or_else(|| CliError::usage(format!("the variable for {whose} isn't set")))?,
+        };
+        if data.len() > MAX_VALUE_BYTES {
+            return Err(CliError::usage(format!("{whose} has more than 1 MiB")));
+        }
+        Ok(data)
     }
 }
 
@@ -72,31 +110,12 @@ pub(crate) fn read(
     }
     let mut payloads = BTreeMap::new();
     for argument in arguments {
-        let data = bytes(argument, environment)?;
+        let whose = format!("the secret `{}`", argument.name());
+        let data = argument.source.read(&whose, environment)?;
         let name = names.get(argument.name()).map_or(argument.name(), String::as_str);
         payloads.insert(name.to_owned(), SecretPayload { data, encoding: 0 });
     }
     Ok(payloads)
-}
-
-fn bytes(argument: &SecretArgument, environment: &Environment) -> Result<Vec<u8>, CliError> {
-    let name = argument.name();
-    let data = match &argument.source {
-        Source::File(path) => std::fs::File::open(path)
-            .and_then(limited)
-            .map_err(|error| unreadable(name, "file", error.kind()))?,
-        Source::Stdin => limited(std::io::stdin().lock())
-            .map_err(|error| unreadable(name, "standard input", error.kind()))?,
-        Source::Variable(variable) => {
-            environment.value(variable).map(|value| value.as_encoded_bytes().to_vec()).ok_or_else(
-                || CliError::usage(format!("the variable for the secret `{name}` isn't set")),
-            )?
-        }
-    };
-    if data.len() > MAX_VALUE_BYTES {
-        return Err(CliError::usage(format!("the secret `{name}` has more than 1 MiB")));
-    }
-    Ok(data)
 }
 
 fn limited(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
@@ -105,12 +124,12 @@ fn limited(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
     Ok(data)
 }
 
-fn unreadable(name: &str, what: &str, kind: std::io::ErrorKind) -> CliError {
+fn unreadable(whose: &str, what: &str, kind: std::io::ErrorKind) -> CliError {
     let why = match kind {
         std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
         kind => kind.to_string(),
     };
-    CliError::new(Exit::Usage, format!("the {what} for the secret `{name}` can't be read: {why}"))
+    CliError::new(Exit::Usage, format!("the {what} for {whose} can't be read: {why}"))
 }
 
 #[cfg(test)]

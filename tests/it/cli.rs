@@ -2,9 +2,11 @@
 
 mod check;
 mod commands;
+mod exec;
 mod flags;
 mod golden;
 mod live;
+mod mask;
 mod run;
 
 use crate::support::config::Config;

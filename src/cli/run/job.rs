@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Shared;
 use super::files::Folder;
 use super::groups::Member;
 use super::output::Writer;
 use super::plan::{Filling, Job};
+use super::signals::Stop;
+use super::{Place, Shared};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::printer::Stream;
@@ -30,6 +32,9 @@ use crate::secret::SecretBytes;
 /// How long output is still read after a child's end: what it left in the
 /// background may hold its pipes for ever.
 const DRAIN: Duration = Duration::from_secs(2);
+/// What a pipe holds at most: whatever a child wrote itself is in what comes
+/// first of it.
+const PIPE: usize = 1 << 20;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -48,7 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, writer: Writer) -> Ended 
             shared.output.note(&format!("{} {} after {took:.1} s", job.title, words(status)));
             exit_of(status)
         }
-        Ok(None) => Exit::Failed,
+        Ok(None) => not_begun(&shared),
         Err(error) => {
             shared.output.note(&format!("{} failed", job.title));
             shared.output.note(&error.to_string());
@@ -58,13 +63,21 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, writer: Writer) -> Ended 
     Ended { step: job.step, exit }
 }
 
-/// None: the run was stopped before the child was started.
-async fn attempt(
+/// The status of what a signal kept from starting.
+pub(super) fn not_begun(shared: &Shared) -> Exit {
+    shared.groups.stopped_by().map_or(Exit::Failed, |signal| Stop(signal).exit())
+}
+
+/// Runs one job. None: a signal came before the child was started.
+pub(super) async fn attempt(
     shared: &Arc<Shared>,
     job: &Job,
     writer: Writer,
 ) -> Result<Option<(ExitStatus, Duration)>, CliError> {
-    let secrets = revealed(shared, job).await?;
+    let secrets = tokio::select! {
+        secrets = revealed(shared, job) => secrets?,
+        () = shared.groups.stopped() => return Ok(None),
+    };
     tell_short(shared, job, &secrets);
     let folder = folder(shared, job, &secrets)?;
     let mut command = command(shared, job, &secrets)?;
@@ -78,25 +91,38 @@ async fn attempt(
     let mut child = command.spawn().map_err(|error| not_started(job, error.kind()))?;
     // Its copies of secrets are not needed any more.
     drop(command);
-    let member = shared.groups.add(child.id());
-    let items = if job.items.is_empty() { String::new() } else { format!(" ({})", job.items) };
-    shared.output.note(&format!("{} started{items}", job.title));
+    let member = shared.groups.add(child.id(), shared.place);
+    if shared.place == Place::Beside {
+        let items = if job.items.is_empty() { String::new() } else { format!(" ({})", job.items) };
+        shared.output.note(&format!("{} started{items}", job.title));
+    }
 
-    let pumps = pumps(shared, &mut child, &writer, SecretSet::new(secrets.values()));
+    let until = watch::Sender::new(None);
+    let pumps = pumps(shared, &mut child, &writer, SecretSet::new(secrets.values()), &until);
     let status = child.wait().await;
     let took = begun.elapsed();
-    drain(pumps, &member).await;
+    member.ended();
+    until.send_replace(Some(tokio::time::Instant::now() + DRAIN));
+    drain(shared, pumps, &until, &member).await;
     remove(shared, job, folder);
     status.map(|status| Some((status, took))).map_err(|error| not_started(job, error.kind()))
 }
 
-/// Reads what is left of the output, for a while: processes that the child left
-/// in the background may hold its pipes. Where the run is being stopped, they
-/// are killed.
-async fn drain(pumps: Vec<JoinHandle<()>>, member: &Member<'_>) {
-    let until = tokio::time::Instant::now() + DRAIN;
+/// Waits for what is left of the output: all that the child wrote, however slow
+/// our reader is, and for a while what comes from processes that it left in the
+/// background. Where the run is being stopped, these are killed, and nobody
+/// waits for our reader.
+async fn drain(shared: &Shared, pumps: Vec<JoinHandle<Left>>, until: &Until, member: &Member<'_>) {
+    let given_up = async || {
+        shared.groups.stopped().await;
+        over(&mut until.subscribe()).await;
+    };
     for mut pump in pumps {
-        if tokio::time::timeout_at(until, &mut pump).await.is_err() {
+        let held = tokio::select! {
+            left = &mut pump => matches!(left, Ok(Left::Held)),
+            () = given_up() => true,
+        };
+        if held {
             member.kill_if_stopped();
             pump.abort();
         }
@@ -104,7 +130,10 @@ async fn drain(pumps: Vec<JoinHandle<()>>, member: &Member<'_>) {
 }
 
 /// The secrets of the job's step, for its instance alone.
-async fn revealed(shared: &Shared, job: &Job) -> Result<BTreeMap<String, SecretBytes>, CliError> {
+pub(super) async fn revealed(
+    shared: &Shared,
+    job: &Job,
+) -> Result<BTreeMap<String, SecretBytes>, CliError> {
     if job.secrets.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -135,7 +164,8 @@ async fn revealed(shared: &Shared, job: &Job) -> Result<BTreeMap<String, SecretB
     Ok(found.into_iter().map(|one| (one.name, one.bytes)).collect())
 }
 
-fn tell_short(shared: &Shared, job: &Job, secrets: &BTreeMap<String, SecretBytes>) {
+/// Says which secrets can't be masked, each once.
+pub(super) fn tell_short(shared: &Shared, job: &Job, secrets: &BTreeMap<String, SecretBytes>) {
     for (name, _) in secrets.iter().filter(|(_, bytes)| !can_mask(bytes)) {
         let mut told = shared.told_short.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(name.clone()) {
@@ -203,12 +233,14 @@ fn command(
         .args(&job.arguments)
         .env_clear()
         .envs(shared.environment.inherited())
-        .stdin(Stdio::null())
+        .stdin(if shared.place == Place::Beside { Stdio::null() } else { Stdio::inherit() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A group of its own: signals reach all that it starts.
-        .process_group(0)
         .kill_on_drop(true);
+    if shared.place != (Place::Ours { terminal: true }) {
+        // A group of its own: signals reach all that it starts.
+        command.process_group(0);
+    }
     for (name, filling) in &job.env {
         command.env(name, OsString::from_vec(bytes(job, filling, secrets)?.to_vec()));
     }
@@ -223,7 +255,20 @@ fn not_started(job: &Job, kind: ErrorKind) -> CliError {
         ErrorKind::InvalidInput => (126, "an argument or a variable has a NUL byte".to_owned()),
         kind => (126, kind.to_string()),
     };
-    CliError::new(Exit::Step(code), format!("the `run` of {} can't be started: {why}", job.title))
+    CliError::new(Exit::Step(code), format!("the command of {} can't be started: {why}", job.title))
+}
+
+/// When to stop reading what comes from others than the child; none while it
+/// runs.
+type Until = watch::Sender<Option<tokio::time::Instant>>;
+
+/// Why a pump has ended.
+#[derive(Debug)]
+enum Left {
+    /// The output has ended, or nobody reads it.
+    Nothing,
+    /// Somebody still holds the pipe.
+    Held,
 }
 
 fn pumps(
@@ -231,56 +276,86 @@ fn pumps(
     child: &mut Child,
     writer: &Writer,
     secrets: SecretSet,
-) -> Vec<JoinHandle<()>> {
-    let mut pumps = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        let masker = Masker::new(secrets.clone());
-        pumps.push(tokio::spawn(pump(
-            Arc::clone(shared),
-            out,
-            Stream::Out,
-            writer.clone(),
-            masker,
-        )));
-    }
-    if let Some(err) = child.stderr.take() {
-        let masker = Masker::new(secrets);
-        pumps.push(tokio::spawn(pump(
-            Arc::clone(shared),
-            err,
-            Stream::Err,
-            writer.clone(),
-            masker,
-        )));
-    }
-    pumps
+    until: &Until,
+) -> Vec<JoinHandle<Left>> {
+    let pump = |stream, secrets| Pump {
+        shared: Arc::clone(shared),
+        stream,
+        writer: writer.clone(),
+        masker: Masker::new(secrets),
+        until: until.subscribe(),
+    };
+    let out = child.stdout.take().map(|out| {
+        let pump = pump(Stream::Out, secrets.clone());
+        tokio::spawn(pump.run(out))
+    });
+    let err = child.stderr.take().map(|err| {
+        let pump = pump(Stream::Err, secrets);
+        tokio::spawn(pump.run(err))
+    });
+    out.into_iter().chain(err).collect()
 }
 
-async fn pump(
+/// One stream of a child on its way to ours.
+struct Pump {
     shared: Arc<Shared>,
-    mut from: impl AsyncRead + Unpin,
     stream: Stream,
     writer: Writer,
-    mut masker: Masker,
-) {
-    let mut buffer = vec![0; 16 * 1024];
-    let mut shown = Vec::new();
-    loop {
-        let read = from.read(&mut buffer).await.unwrap_or(0);
-        match buffer.get(..read) {
-            Some(bytes) if read > 0 => masker.push(bytes, &mut shown),
-            _ => masker.finish(&mut shown),
+    masker: Masker,
+    until: watch::Receiver<Option<tokio::time::Instant>>,
+}
+
+impl Pump {
+    async fn run(mut self, mut from: impl AsyncRead + Unpin) -> Left {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut rest = PIPE;
+        loop {
+            let read = tokio::select! {
+                biased;
+                read = from.read(&mut buffer), if rest > 0 => read.unwrap_or(0),
+                () = over(&mut self.until) => {
+                    self.pass(&[]);
+                    return Left::Held;
+                }
+            };
+            let bytes = buffer.get(..read).unwrap_or_default();
+            // In our place a child learns, as it would without us, that nobody
+            // reads what it writes.
+            let unread = !self.pass(bytes) && self.shared.place != Place::Beside;
+            if read == 0 || unread {
+                return Left::Nothing;
+            }
+            if self.until.borrow().is_some_and(|until| until <= tokio::time::Instant::now()) {
+                rest = rest.saturating_sub(read);
+            }
         }
+    }
+
+    /// Masks and writes; nothing: the end. False: nobody reads it.
+    fn pass(&mut self, bytes: &[u8]) -> bool {
+        let mut shown = Vec::with_capacity(bytes.len());
+        match bytes {
+            [] => self.masker.finish(&mut shown),
+            bytes => self.masker.push(bytes, &mut shown),
+        }
+        let write = || self.shared.output.write(self.stream, &self.writer, &shown);
         // A reader of ours that is slow must not keep signals from being heard.
-        tokio::task::block_in_place(|| shared.output.write(stream, &writer, &shown));
-        shown.clear();
-        if read == 0 {
-            return;
-        }
+        tokio::task::block_in_place(write)
     }
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
+/// Waits until the child has ended and others had their time.
+async fn over(until: &mut watch::Receiver<Option<tokio::time::Instant>>) {
+    let time = until.wait_for(Option::is_some).await.ok().and_then(|time| *time);
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        // The child's task is gone, and nobody waits for us.
+        None => {}
+    }
+}
+
+/// The exit status that a shell would give for it.
+pub(super) fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
         (Some(0), _) => Exit::Success,
         (Some(code), _) => Exit::Step(u8::try_from(code).unwrap_or(1)),

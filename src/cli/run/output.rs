@@ -61,8 +61,8 @@ impl Output {
         self.write(Stream::Err, &own, format!("{}\n", lines.join("\n")).as_bytes());
     }
 
-    /// Passes on what a child wrote, masked already.
-    pub(super) fn write(&self, stream: Stream, writer: &Writer, bytes: &[u8]) {
+    /// Passes on what a child wrote, masked already. False: nobody reads it.
+    pub(super) fn write(&self, stream: Stream, writer: &Writer, bytes: &[u8]) -> bool {
         let lane = match stream {
             Stream::Out => &self.out,
             Stream::Err => &self.err,
@@ -72,7 +72,10 @@ impl Output {
         match &self.sink {
             Sink::Process(printer) => printer.pass(stream, &text),
             #[cfg(test)]
-            Sink::Memory(kept) => kept.lock().unwrap().extend(text),
+            Sink::Memory(kept) => {
+                kept.lock().unwrap().extend(text);
+                true
+            }
         }
     }
 }

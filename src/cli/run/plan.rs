@@ -2,6 +2,7 @@
 //! first step starts and before any secret is revealed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use super::Shared;
 use super::files::is_file_name;
@@ -42,9 +43,9 @@ pub(super) struct Job {
     /// The items of its matrix in words; empty without one.
     pub(super) items: String,
     /// The program.
-    pub(super) program: String,
+    pub(super) program: OsString,
     /// Its arguments.
-    pub(super) arguments: Vec<String>,
+    pub(super) arguments: Vec<OsString>,
     /// The variables to set.
     pub(super) env: BTreeMap<String, Filling>,
     /// The files to write, each with its mode.
@@ -100,6 +101,15 @@ async fn whole_context(
     Ok(whole)
 }
 
+/// What a step's context says is to be done.
+pub(super) fn work(context: &v1::Context) -> Result<Work, CliError> {
+    let decision = context.decision.clone().unwrap_or_default();
+    match StepAction::try_from(decision.action) {
+        Ok(StepAction::Skip) => Ok(Work::Skip(render::why(&decision))),
+        _ => Ok(Work::Run(jobs(context)?)),
+    }
+}
+
 fn jobs(context: &v1::Context) -> Result<Vec<Job>, CliError> {
     let action = context.decision.as_ref().map(|decision| decision.action);
     if action != Some(i32::from(StepAction::Run)) {
@@ -112,7 +122,7 @@ fn job(context: &v1::Context, instance: &v1::StepInstance) -> Result<Job, CliErr
     let step = &context.step;
     let index = (!instance.matrix.is_empty()).then_some(instance.index);
     let items = instance.matrix.iter();
-    let mut command = instance.run.iter().cloned();
+    let mut command = instance.run.iter().map(OsString::from);
     let mut env = BTreeMap::new();
     for (name, content) in &instance.env {
         env.insert(variable_name(step, name)?, filling(step, Some(content))?);
@@ -171,17 +181,20 @@ fn refuse_without_command(steps: &[Step]) -> Result<(), CliError> {
     if names.is_empty() {
         return Ok(());
     }
-    Err(without_command(names))
+    Err(refused_without_command(names))
 }
 
-/// The refusal, with the way out.
+/// The refusal of a run, with the way out.
+pub(super) fn refused_without_command(names: Vec<&str>) -> CliError {
+    without_command(names)
+        .with_help("give the step a `run`, or resolve the run and execute it by")
+        .with_help("`paramd exec --run RUN --step STEP -- COMMAND`")
+}
+
+/// Says what is missing.
 pub(super) fn without_command(names: Vec<&str>) -> CliError {
     let names = crate::cli::text::ticked(names);
     CliError::new(Exit::Invalid, format!("no `run` says what to execute for {names}"))
-        .with_help("give the step a `run`, or execute it yourself:")
-        .with_help(
-            "`paramd context RUN STEP` has its values, `paramd reveal RUN STEP NAME` its secrets",
-        )
 }
 
 #[cfg(test)]
@@ -211,7 +224,7 @@ mod tests {
         assert!(refuse_without_command(&[step(command)]).is_ok());
         let error = refuse_without_command(&[step(v1::StepInstance::default())]).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("`train`") && text.contains("paramd reveal"), "{text}");
+        assert!(text.contains("`train`") && text.contains("paramd exec"), "{text}");
     }
 
     #[test]

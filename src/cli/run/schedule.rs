@@ -20,7 +20,7 @@ use crate::cli::exit::Exit;
 /// How long stopped children have before they are killed.
 const GRACE: Duration = Duration::from_secs(10);
 /// A child that ignored this many signals is killed.
-const PATIENCE: u32 = 3;
+pub(super) const PATIENCE: u32 = 3;
 
 /// How the run's steps ended.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The signals that end a run, as a stream.
+//! The signals that we take over, as a stream.
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -6,6 +6,14 @@ use tokio::sync::mpsc;
 
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+
+/// The signals that end a run.
+pub(super) const ENDING: [Signal; 4] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT];
+
+/// What is passed on to a command that we stand in for: also those that programs
+/// use as they like, for each would end us.
+pub(super) const PASSED_ON: [Signal; 6] =
+    [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
 
 /// A signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +30,12 @@ impl Stop {
 pub(super) struct Signals(mpsc::UnboundedReceiver<Stop>);
 
 impl Signals {
-    /// Takes over SIGINT, SIGTERM, SIGHUP and SIGQUIT from now on: by itself, each
-    /// would end us with the steps' files left behind.
-    pub(super) fn listen() -> Result<Self, CliError> {
+    /// Takes these signals over from now on: by itself, each would end us with the
+    /// steps' files left behind.
+    pub(super) fn listen(signals: &[Signal]) -> Result<Self, CliError> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let kinds = [
-            (SignalKind::interrupt(), Signal::INT),
-            (SignalKind::terminate(), Signal::TERM),
-            (SignalKind::hangup(), Signal::HUP),
-            (SignalKind::quit(), Signal::QUIT),
-        ];
-        for (kind, number) in kinds {
+        for &number in signals {
+            let kind = SignalKind::from_raw(number.as_raw());
             let mut stream = signal(kind).map_err(|error| {
                 CliError::new(Exit::Failed, format!("signals can't be handled: {}", error.kind()))
             })?;

@@ -17,6 +17,7 @@ fn shared(variables: &[(&str, &str)]) -> Arc<Shared> {
     Arc::new(Shared {
         daemon: Endpoint::choose(Some("unix:/nowhere"), &environment).unwrap().lazy(),
         run: v1::RunName::default(),
+        place: Place::Beside,
         environment,
         output: Output::kept(),
         groups: Groups::default(),

@@ -100,7 +100,7 @@ async fn a_step_without_a_command_is_refused_before_anything_is_resolved() {
     let daemon = launch.start().await;
     let ended = paramd(["run", "bare", "--run-id", "a"]).at(&daemon).ended();
     assert_eq!(ended.status, Some(5), "{ended:#?}");
-    ended.says(&["`main`", "paramd context RUN STEP", "paramd reveal RUN STEP NAME"]);
+    ended.says(&["`main`", "paramd exec --run RUN --step STEP -- COMMAND"]);
     ended.hides(&["run bare/a"]);
     let request = GetRunRequest { run: Some(run_name("bare", "a")) };
     let status = daemon.client().await.runs.get_run(request).await.unwrap_err();
