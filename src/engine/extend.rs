@@ -45,6 +45,10 @@ impl Engine {
                 return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
             }
         };
+        // One whose lifetime is over has ended, swept or not.
+        if loaded.run.is_overdue(self.store.now()) {
+            self.expire(&loaded.run.frozen.key).await;
+        }
         // What the record is authenticated with changes, so it is written anew.
         let record = Record {
             snapshot: loaded.snapshot.as_ref().clone(),
@@ -72,7 +76,7 @@ impl Engine {
         match extended {
             Ok(run) => match run.end {
                 Some((end, _)) => Err(Refusal::RunEnded { end }),
-                // Its lifetime is over, swept or not.
+                // Its lifetime was over just now.
                 None if run.frozen.expires < expires => {
                     self.expire(&key).await;
                     Err(Refusal::RunEnded { end: RunEnd::Expired })

@@ -237,3 +237,46 @@ async fn a_lifetime_that_is_over_is_an_end_swept_or_not() {
     let out_of_order = bench.resolve(1, attempt(4, &[])).await;
     assert!(matches!(out_of_order, Err(Refusal::AttemptOutOfOrder { newest: 2, .. })));
 }
+
+#[tokio::test]
+async fn a_run_whose_lifetime_is_over_is_not_extended_before_anyone_noticed() {
+    let pipeline = crate::engine::testing::PIPELINE.replace("name: p", "name: p\nlifetime: 1s");
+    let files = [("pipelines/p.yaml", pipeline.as_str()), ("policies/own.cedar", ALL)];
+    let bench = Bench::over(&files, good());
+    let made = bench.resolve(1, request(&[])).await.unwrap().view.run;
+    let key = made.frozen.key.clone();
+    while bench.store.now() < made.frozen.expires {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.store.run(&key).unwrap().unwrap().end, None);
+    // Not even by a life that would be shorter than it was.
+    for lifetime in [std::time::Duration::from_millis(5), std::time::Duration::from_mins(5)] {
+        let extended = bench.engine.extend(&caller(1), run("r"), Ok(lifetime)).await;
+        assert_eq!(reason(extended), "RUN_ENDED");
+    }
+    let (how, _) = bench.store.run(&key).unwrap().unwrap().end.unwrap();
+    assert_eq!(how, RunEnd::Expired);
+    let told = bench.told().await;
+    assert_eq!(told.iter().filter(|line| *line == "Complete Failed RUN_ENDED").count(), 2);
+    assert_eq!(told.iter().filter(|line| *line == "Expire Succeeded").count(), 1);
+}
+
+#[tokio::test]
+async fn of_two_longer_lives_at_once_the_longest_is_kept() {
+    let bench = Bench::new(good());
+    let mut short = request(&[]);
+    short.lifetime = Some(std::time::Duration::from_mins(1));
+    let made = bench.resolve(1, short).await.unwrap().view.run;
+    let engine = &bench.engine;
+    let lives = (2..20_u64).map(|minutes| async move {
+        let lifetime = std::time::Duration::from_mins(minutes);
+        engine.extend(&caller(1), run("r"), Ok(lifetime)).await.unwrap()
+    });
+    futures_util::future::join_all(lives).await;
+    let longest = made.frozen.created + jiff::SignedDuration::from_mins(19);
+    let stored = bench.store.run(&made.frozen.key).unwrap().unwrap();
+    assert_eq!(stored.frozen.expires, longest);
+    // Record and row belong together.
+    assert_eq!(reason(bench.context(1, "none", None).await), "STEP_NOT_FOUND");
+    bench.context(1, "main", None).await.unwrap();
+}
