@@ -16,9 +16,9 @@ use crate::yaml::diagnostic::Problems;
 /// What was asked of a source.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Counts {
-    /// The bindings that it was asked about.
+    /// The bindings that it was asked about, under each preset that bears on them.
     checked: usize,
-    /// Those of which a preset, a run or another source decides where they read.
+    /// Those of which what another source answers decides where they read.
     not_known: usize,
     /// Those that it gave no answer about.
     not_answered: usize,
@@ -78,8 +78,10 @@ async fn ask_one(
     for (asked, told) in asked.iter().zip(told) {
         let site = asked.site();
         for why in told {
+            let preset = site.preset.as_ref();
+            let preset = preset.map(|name| format!(" with `{name}`")).unwrap_or_default();
             let message = format!(
-                "`{}` of `{}` can't be read from `{}` in `{}`: {why}",
+                "`{}` of `{}` can't be read from `{}` in `{}`{preset}: {why}",
                 site.parameter, site.pipeline, entry.name, site.environment
             );
             let problem = if why == ABSENT && site.has_default {
@@ -102,7 +104,7 @@ pub(super) fn text(counted: &Counted) -> String {
         }
         if counts.not_known > 0 {
             line += &format!(
-                ", {} not checked: a preset, a run or a source decides their address",
+                ", {} not checked: what another source answers decides their address",
                 counts.not_known
             );
         }

@@ -15,16 +15,22 @@ use crate::name::{EnvironmentName, MatrixName, ParameterName, PipelineName};
 use crate::source::Address;
 use crate::value::Value;
 
+/// An address under a preset, or without one; none where it isn't known at load,
+/// or reads what an address may not.
+pub(super) struct Possible<'a> {
+    pub(super) preset: Option<&'a Preset>,
+    pub(super) address: Option<Result<Address, EvaluationError>>,
+}
+
 /// The addresses that a binding can have in an environment: without a preset,
-/// and with each that bears on it, as far as those are few enough to look at. None where one isn't known at load, or reads
-/// what an address may not.
-pub(super) fn addresses(
-    input: &Input<'_>,
+/// and with each that bears on it, as far as those are few enough to look at.
+pub(super) fn addresses<'a>(
+    input: &Input<'a>,
     secrecy: &Secrecy,
     winners: &Winners<'_>,
     source: &PlannedSource,
     environment: &EnvironmentName,
-) -> Vec<Option<Result<Address, EvaluationError>>> {
+) -> Vec<Possible<'a>> {
     let read: BTreeSet<ParameterName> =
         source.address.values().flat_map(|one| one.references().parameters.clone()).collect();
     let all: BTreeSet<ParameterName> =
@@ -38,7 +44,8 @@ pub(super) fn addresses(
             let known = !read_run && read.iter().all(|name| values.contains_key(name));
             let scope =
                 Constants { pipeline: &input.definition.name.value, environment, values: &values };
-            known.then(|| render_address(&source.address, &scope))
+            let address = known.then(|| render_address(&source.address, &scope));
+            Possible { preset, address }
         })
         .collect()
 }

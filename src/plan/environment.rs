@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::address::{covers, grants_for};
 use super::compile::Input;
-use super::constant::addresses;
+use super::constant::{Possible, addresses};
 use super::graph::find_cycle;
 use super::layers::Bound;
 use super::revision::revision;
@@ -17,7 +17,7 @@ use super::winners::Winners;
 use super::{
     Common, LayerBinding, Plan, PlannedBinding, PlannedParameter, PlannedSource, Site, Standby,
 };
-use crate::definition::{Bindable, Declaration, Grant};
+use crate::definition::{Bindable, Declaration, Grant, Preset};
 use crate::name::{EnvironmentName, ParameterName};
 use crate::provenance::Layer;
 use crate::source::{Address, Ask};
@@ -217,11 +217,9 @@ impl Here<'_, '_> {
         }
         let grants = self.grants(bound);
         let addresses = addresses(self.input, self.secrecy, self.winners, source, self.environment);
-        for (number, address) in addresses.into_iter().enumerate() {
-            // The first is the one without a preset.
-            let known = address.as_ref().filter(|_| number == 0);
-            let known = known.and_then(|address| address.as_ref().ok().cloned());
-            self.note(declaration, bound, known);
+        for Possible { preset, address } in addresses {
+            let known = address.as_ref().and_then(|address| address.as_ref().ok().cloned());
+            self.note(declaration, bound, preset, known);
             match address {
                 Some(Ok(address)) => self.check_path(bound, source, &grants, address),
                 Some(Err(error)) => {
@@ -236,10 +234,25 @@ impl Here<'_, '_> {
     }
 
     /// Notes where the binding reads, for whoever asks its source about it.
-    fn note(&mut self, declaration: &Declaration, bound: &Bound, address: Option<Address>) {
+    fn note(
+        &mut self,
+        declaration: &Declaration,
+        bound: &Bound,
+        preset: Option<&Preset>,
+        address: Option<Address>,
+    ) {
+        let binds = |preset: &Preset| {
+            let mut names = preset.values.iter();
+            names.any(|(name, _)| self.input.resolve(&name.value) == Some(&bound.parameter))
+        };
+        // A preset that gives the value itself keeps the source from being asked.
+        if preset.is_some_and(binds) {
+            return;
+        }
         self.input.sites.push(Site {
             pipeline: self.input.definition.name.value.clone(),
             environment: self.environment.clone(),
+            preset: preset.map(|preset| preset.name.value.clone()),
             parameter: bound.parameter.clone(),
             place: bound.written.clone(),
             has_default: self.standbys.contains_key(&bound.parameter),

@@ -1,11 +1,11 @@
-//! Where a source's binding holds before any preset and run, and its address as
-//! far as that is known at load: what `check --live` asks about.
+//! Where a source's binding holds, without a preset and under each that bears on
+//! its address, as far as that is known at load: what `check --live` asks about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{PlannedBind, PlannedBinding};
-use crate::name::{EnvironmentName, ParameterName, PipelineName, SourceName};
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, SourceName};
 use crate::schema::Schema;
 use crate::source::{Address, Ask, Probe, Read};
 use crate::value::Value;
@@ -18,6 +18,8 @@ pub struct Site {
     pub pipeline: PipelineName,
     /// The environment.
     pub environment: EnvironmentName,
+    /// The preset under which it reads there; none: without one.
+    pub preset: Option<PresetName>,
     /// The parameter.
     pub parameter: ParameterName,
     /// Where the binding is written.
@@ -26,7 +28,7 @@ pub struct Site {
     pub has_default: bool,
     pub(super) schema: Arc<Schema>,
     pub(super) binding: Arc<PlannedBinding>,
-    /// None: a preset or a run decides it, or another source.
+    /// None: what another source answers decides it.
     pub(super) address: Option<Address>,
 }
 

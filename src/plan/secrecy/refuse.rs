@@ -71,7 +71,8 @@ fn declassified(
 ) -> bool {
     let Some(entry) = input.bundle.settings.sources.get(&source.source) else { return true };
     let grants = grants_for(&entry.grants, &input.definition.name.value, environment);
-    addresses(input, secrecy, winners, source, environment).into_iter().all(|address| {
+    let possible = addresses(input, secrecy, winners, source, environment);
+    possible.into_iter().map(|one| one.address).all(|address| {
         // An address that can't be one is told with the grants.
         let Some(Ok(address)) = address else { return address.is_some() };
         let ask = Ask { address, texts: source.texts.clone(), binds: Vec::new() };

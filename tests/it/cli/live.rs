@@ -117,7 +117,89 @@ fn what_is_not_there_is_told_and_what_a_run_decides_is_counted() {
         .hides(&["hunter2", "`here`"]);
     config.write("files/none", "hunter2");
     assert_eq!(live(&config, &[]).status, Some(0));
-    let preset = "presets:\n  late: { which: b }\nsteps: [";
-    config.replace("pipelines/filed.yaml", &[("steps: [", preset)]);
-    live(&config, &[]).says(&["local: 3 checked, 1 not checked"]);
+}
+
+#[test]
+fn what_a_preset_decides_is_checked_under_each_preset() {
+    let sources = "  local: { file: { root: files }, grants: [{ pipelines: [\"*\"], paths: [\"*\"] }] }\n  settings: { env: { names: [REGION] }, grants: [{ pipelines: [\"*\"] }] }\n";
+    let text = "name: filed\nparameters:\n  \
+         which: { type: string, default: a, override: environment }\n  \
+         asked: { type: string, override: none, from: { env: { name: REGION } } }\n  \
+         here: { type: string, from: { file: { path: \"{{ params.which }}\" } } }\n  \
+         there: { type: string, from: { file: { path: \"{{ params.asked }}\" } } }\n\
+         presets:\n  late: { which: b }\n  later: { which: c }\n  own: { which: d, here: x }\n\
+         steps: [{ name: go, params: [here, there], run: [echo] }]\n";
+    let config = Config::new(sources, "filed", text);
+    for name in ["a", "c"] {
+        config.write(&format!("files/{name}"), "hunter2");
+    }
+    let asked = || paramd(["check", config.path.to_str().unwrap(), "--live"]).env("REGION", "a");
+    let ended = asked().ended();
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    // What REGION is decides where `there` is read, and nobody asks for it here.
+    let not = "local: 3 checked, 1 not checked: what another source answers decides";
+    ended
+        .says(&["filed.yaml:5:", "`here`", "in `dev` with `late`", "1 error", not])
+        .hides(&["hunter2", "`later`", "`own`", "`there`"]);
+    config.write("files/b", "hunter2");
+    asked().ok().says(&[not, "settings: 1 checked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_vaults_a_namespace_and_variables_are_each_asked_for_their_own() {
+    let (one, other) = (Bao::start().await, Bao::start().await);
+    one.post("sys/namespaces/team", json!({})).await;
+    one.post("team/sys/mounts/secret", json!({ "type": "kv", "options": { "version": "2" } }))
+        .await;
+    let policy = "path \"secret/data/mine\" { capabilities = [\"read\"] }\n";
+    one.post("team/sys/policies/acl/mine", json!({ "policy": policy })).await;
+    let token = one.post("team/auth/token/create", json!({ "policies": ["mine"] })).await;
+    let token = token["auth"]["client_token"].as_str().unwrap().to_owned();
+    may_read(&other, &["secret/data/mine"]).await;
+    let vault = |name: &str, bao: &Bao, more: &str| {
+        format!(
+            "  {name}:\n    vault: {{ address: \"{}\", ca: \"{}\", mounts: {{ secret: kv-v2 }}, {more} }}\n    \
+             grants: [{{ pipelines: [\"*\"], paths: [\"*\"] }}]\n",
+            bao.address(),
+            bao.ca().display()
+        )
+    };
+    let sources = vault("one", &one, "namespace: team, auth: { token: { file: token } }")
+        + &vault(
+            "other",
+            &other,
+            "auth: { approle: { role_id: { file: role }, secret_id: { file: secret } } }",
+        )
+        + "  settings: { env: { names: [REGION, NOT_SET] }, grants: [{ pipelines: [\"*\"] }] }\n";
+    let text = r#"name: several
+parameters:
+  a: { type: string, from: { vault: { from: one, mount: secret, path: mine, field: a } } }
+  b: { type: string, from: { vault: { from: one, mount: secret, path: theirs, field: a } } }
+  c: { type: string, from: { vault: { from: other, mount: secret, path: mine, field: a } } }
+  d: { type: string, from: { vault: { from: other, mount: secret, path: theirs, field: a } } }
+  e: { type: string, from: { env: { name: REGION } } }
+  f: { type: string, from: { env: { name: NOT_SET } } }
+  g: { type: string, default: x, from: { env: { name: NOT_SET } } }
+steps: [{ name: go, params: [a, b, c, d, e, f, g], run: [echo] }]
+"#;
+    let config = Config::new(&sources, "several", text);
+    let (role, secret) = other.role().await;
+    config.write_secret("role", &role);
+    config.write_secret("secret", &secret);
+    config.write_secret("token", &token);
+    let asked = || paramd(["check", config.path.to_str().unwrap(), "--live"]).env("REGION", "a");
+    let ended = asked().ended();
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    ended
+        .says(&[
+            "`b` of `several` can't be read from `one`",
+            "`d` of `several`",
+            "`f` of",
+            "`g` of",
+        ])
+        .says(&["3 errors, 1 warning", "one: 2 checked", "other: 2 checked", "settings: 3 checked"])
+        .hides(&["`a`", "`c`", "`e`", &token, &secret]);
+    // The namespace is the token's: without it, nothing can be read.
+    config.replace("paramd.yaml", &[("namespace: team, ", "")]);
+    asked().ended().says(&["one: 0 checked, 2 without an answer", "other: 2 checked"]);
 }
