@@ -156,6 +156,14 @@ async fn clients_in_python_go_and_shell_run_a_step_over_tls_with_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_are_listed_compared_and_extended_as_their_page_says() {
+    let config = example();
+    let daemon = Launch::dev(&config.path, config.around()).start().await;
+    play("docs/runs.md", config.around(), &[("PARAMD_ENDPOINT", &daemon.endpoint())]);
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn getting_started_gets_to_a_run_with_vault_and_postgresql_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let (bao, postgres) = (Bao::bare().await, Postgres::start().await);

@@ -59,6 +59,7 @@ fn steady(text: &str) -> String {
         // In the audit's table; reads are recorded a moment later, so that
         // their place among others varies.
         (r"\b\d+ +\d{4}-\d\d-\d\d\b", "NUMBER DATE"),
+        (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
         (r"\b\d\d:\d\d:\d\d\b", "TIME"),
         (r"\d+\.\d s\b", "SECONDS"),
         (r"\b[0-9a-f]{8,64}\b", "HASH"),

@@ -3,9 +3,11 @@
 mod access;
 mod attempts;
 mod bad_input;
+mod compared;
 mod crash;
 mod errors;
 mod exact;
+mod extended;
 mod full;
 mod life;
 mod limits;

@@ -10,9 +10,9 @@ use crate::resolve::request::FrozenOverride;
 use crate::secret::SecretBytes;
 use crate::snapshot::{FrozenContent, FrozenEntry, Snapshot};
 use crate::source::{Answer, Raw};
-use crate::store::AttemptMode;
 use crate::store::keys::SealingKey;
 use crate::store::sealing::Sealer;
+use crate::store::{AttemptMode, StoredRun};
 use crate::value::Value;
 
 const SETTINGS: &str = r#"
@@ -237,15 +237,9 @@ async fn what_is_granted_is_todays() {
     assert_eq!(main.reads(), reads);
 }
 
-#[tokio::test]
-async fn a_record_of_the_release_before_is_read_and_not_repeated() {
-    let first = Fake::variables(&[("A", "north")]);
-    let versions: Versions = Arc::new(Mutex::new(vec![Some("pass-one-1111")]));
-    let main = vault(&versions);
-    let sources = || sources(&[("first", &first), ("main", &main)]);
-    let bench = Bench::over(&files(SETTINGS, PIPELINE), sources());
-    let made = bench.resolve(1, attempt(1, AttemptMode::Exact)).await.unwrap().view;
-    let key = made.run.frozen.key.clone();
+/// Writes the record of a run as the release before did.
+async fn as_before(bench: Bench, run: &StoredRun, sources: Sources) -> Bench {
+    let key = run.frozen.key.clone();
     bench.store.close().await.unwrap();
     let stored = bench.store.run(&key).unwrap().unwrap().frozen;
     let mut record: serde_json::Value = serde_json::from_slice(&stored.record[32..]).unwrap();
@@ -263,9 +257,27 @@ async fn a_record_of_the_release_before_is_read_and_not_repeated() {
     drop(database);
     let read = Record::of_run(&crate::store::NewRun { record: bytes, ..stored }, &sealer).unwrap();
     assert!(matches!(read.request.overrides["own"], FrozenOverride::Secret(_)));
-    let bench = Bench::open(folder, &files(SETTINGS, PIPELINE), sources());
+    Bench::open(folder, &files(SETTINGS, PIPELINE), sources)
+}
+
+#[tokio::test]
+async fn a_record_of_the_release_before_is_read_extended_and_not_repeated() {
+    let first = Fake::variables(&[("A", "north")]);
+    let versions: Versions = Arc::new(Mutex::new(vec![Some("pass-one-1111")]));
+    let main = vault(&versions);
+    let sources = || sources(&[("first", &first), ("main", &main)]);
+    let bench = Bench::over(&files(SETTINGS, PIPELINE), sources());
+    let mut short = attempt(1, AttemptMode::Exact);
+    short.lifetime = Some(std::time::Duration::from_mins(1));
+    let made = bench.resolve(1, short).await.unwrap().view;
+    let bench = as_before(bench, &made.run, sources()).await;
     assert!(!bench.resolve(1, attempt(1, AttemptMode::Exact)).await.unwrap().created);
+    // Written anew, it knows no more than before.
+    let half_an_hour = std::time::Duration::from_mins(30);
+    let extended = bench.engine.extend(&caller(1), run("r"), Ok(half_an_hour)).await.unwrap();
+    assert!(extended.frozen.expires > made.run.frozen.expires);
     assert_eq!(revealed(&bench, "main", None, "env.URL").await, "a1:pass-one-1111");
+    assert!(!bench.resolve(1, attempt(1, AttemptMode::Exact)).await.unwrap().created);
     end(&bench).await;
     let named = unavailable(exact(&bench, 2).await);
     assert_eq!(named.len(), 8);

@@ -1,4 +1,5 @@
 mod commits;
+mod listing;
 mod log;
 mod opening;
 mod runs;

@@ -2,8 +2,9 @@
 
 use paramd::proto::v1::watch_events_request::Begin;
 use paramd::proto::v1::{
-    AttemptMode, CompleteRunRequest, EventFilter, ExplainRunRequest, GetContextRequest,
-    GetPipelineRequest, GetRunRequest, ListEventsRequest, ListPipelinesRequest, ResolveRunRequest,
+    AttemptMode, CompleteRunRequest, DiffRunsRequest, EventFilter, ExplainRunRequest,
+    ExtendRunRequest, GetContextRequest, GetPipelineRequest, GetRunRequest, ListEventsRequest,
+    ListFailuresRequest, ListPipelinesRequest, ListRunsRequest, ResolveRunRequest,
     RevealSecretsRequest, RunOutcome, VerifyLogRequest, WatchEventsRequest,
 };
 use prost::Message;
@@ -81,7 +82,62 @@ pub(super) async fn services(daemon: &Daemon, planted: &Planted, sinks: &mut Sin
         }
     }
     reveals(&mut client, planted, sinks).await;
+    lists(&mut client, planted, sinks).await;
     audit(&mut client, &mut sinks.audit).await;
+}
+
+/// Lists, failures, differences and longer lives of runs, and secrets where their
+/// names and filters belong.
+async fn lists(client: &mut Client, planted: &Planted, sinks: &mut Sinks) {
+    let mut other = request(planted, "other");
+    for (index, secret) in planted.of("misplaced").iter().enumerate() {
+        let payload = other.secret_overrides.get_mut(&format!("override_{index}")).unwrap();
+        payload.data.clone_from(&secret.bytes);
+    }
+    assert!(keep(client.runs.resolve_run(other).await, sinks));
+    let failures = |run| ListFailuresRequest { run: Some(run) };
+    let diff = |base, other| DiffRunsRequest { base: Some(base), other: Some(other) };
+    let extend = |run, seconds| ExtendRunRequest {
+        run: Some(run),
+        lifetime: Some(prost_types::Duration { seconds, nanos: 0 }),
+    };
+    let (a, b) = (run("canary", "a"), run("canary", "other"));
+    assert!(keep(client.runs.list_runs(ListRunsRequest::default()).await, sinks));
+    for pipeline in ["broken", "quoting"] {
+        let told = client.runs.list_failures(failures(run(pipeline, "a"))).await.unwrap();
+        assert!(!told.get_ref().failures[0].parameters.is_empty());
+        assert!(keep(Ok(told), sinks));
+    }
+    let told = client.runs.diff_runs(diff(a.clone(), b)).await.unwrap();
+    assert!(told.get_ref().parameters.len() >= EACH, "its secrets differ");
+    assert!(keep(Ok(told), sinks));
+    assert!(keep(client.runs.extend_run(extend(a.clone(), 90_000)).await, sinks));
+    assert!(!keep(client.runs.extend_run(extend(a.clone(), i64::MAX)).await, sinks));
+    for secret in planted.of("misplaced") {
+        let text = secret.text();
+        let all = ListRunsRequest::default;
+        for filter in [
+            ListRunsRequest { page_token: text.clone(), ..all() },
+            ListRunsRequest { pipeline: text.clone(), ..all() },
+            ListRunsRequest { environment: text.clone(), ..all() },
+        ] {
+            assert!(!keep(client.runs.list_runs(filter).await, sinks));
+        }
+        // Some of them could be these.
+        for filter in [
+            ListRunsRequest { run_id: text.clone(), ..all() },
+            ListRunsRequest { labels: [(text.clone(), "x".into())].into(), ..all() },
+            ListRunsRequest { labels: [("x".into(), text.clone())].into(), ..all() },
+        ] {
+            keep(client.runs.list_runs(filter).await, sinks);
+        }
+        // As a pipeline's: a `run_id` may be any text, and is told.
+        let run = run(&text, "a");
+        assert!(!keep(client.runs.list_failures(failures(run.clone())).await, sinks));
+        assert!(!keep(client.runs.diff_runs(diff(a.clone(), run.clone())).await, sinks));
+        assert!(!keep(client.runs.diff_runs(diff(run.clone(), a.clone())).await, sinks));
+        assert!(!keep(client.runs.extend_run(extend(run, 100)).await, sinks));
+    }
 }
 
 /// Secrets where names and filters belong.

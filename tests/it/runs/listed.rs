@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use paramd::proto::v1::{
-    DiffRunsRequest, DiffRunsResponse, ExtendRunRequest, ExtendRunResponse, GetRunRequest,
     ListFailuresRequest, ListRunsRequest, ListRunsResponse, Run, RunOutcome, RunState, SourceKind,
-    ValueComparison,
 };
 
 use super::small;
@@ -161,97 +159,5 @@ async fn what_went_wrong_is_told_also_of_a_run_that_was_resolved_later() {
     assert_eq!((one.source(), one.source_name.as_str()), (SourceKind::File, "local"));
     assert_eq!((one.location.as_str(), one.cause.as_str()), ("absent", ""));
     assert_eq!(failures("b").await, []);
-    daemon.stop();
-}
-
-async fn extend(client: &Client, id: &str, seconds: i64) -> Result<Run, tonic::Status> {
-    let lifetime = Some(prost_types::Duration { seconds, nanos: 0 });
-    let request = ExtendRunRequest { run: Some(run("small", id)), lifetime };
-    let answer: ExtendRunResponse = client.runs.clone().extend_run(request).await?.into_inner();
-    Ok(answer.run.unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_open_run_stays_open_longer() {
-    let config = small();
-    let launch = Launch::plain(&config.path, config.around());
-    let daemon = launch.start().await;
-    let client = daemon.client().await;
-    let short = resolve("small", "a").with(|request| {
-        request.lifetime = Some(prost_types::Duration { seconds: 60, nanos: 0 });
-    });
-    let made = client.resolve(short).await.unwrap().run.unwrap();
-    let etag = client.context(&run("small", "a"), "go").await.unwrap().etag;
-    let extended = extend(&client, "a", 7_200).await.unwrap();
-    let seconds = |run: &Run| {
-        run.expire_time.as_ref().unwrap().seconds - run.create_time.as_ref().unwrap().seconds
-    };
-    assert_eq!((seconds(&made), seconds(&extended)), (60, 7_200));
-    // The same again and a shorter one change nothing.
-    assert_eq!(extend(&client, "a", 7_200).await.unwrap(), extended);
-    assert_eq!(extend(&client, "a", 1).await.unwrap(), extended);
-    assert_ne!(client.context(&run("small", "a"), "go").await.unwrap().etag, etag);
-    let status = extend(&client, "a", 400 * 24 * 3_600).await.unwrap_err();
-    let problem = check_reason(&status, "INVALID_REQUEST");
-    assert_eq!(problem.violations[0].field, "lifetime");
-    // The record was written anew: it is read back by another daemon.
-    daemon.stop();
-    let daemon = launch.start().await;
-    let client = daemon.client().await;
-    let request = GetRunRequest { run: Some(run("small", "a")) };
-    let got = client.runs.clone().get_run(request).await.unwrap().into_inner().run.unwrap();
-    assert_eq!(got, extended);
-    client.reveal_all(&run("small", "a"), "go", None).await.unwrap();
-    client.complete(&run("small", "a"), RunOutcome::Succeeded).await.unwrap();
-    check_reason(&extend(&client, "a", 7_300).await.unwrap_err(), "RUN_ENDED");
-    daemon.stop();
-}
-
-async fn diff(client: &Client, base: &str, other: &str) -> DiffRunsResponse {
-    let (base, other) = (Some(run("small", base)), Some(run("small", other)));
-    client.runs.clone().diff_runs(DiffRunsRequest { base, other }).await.unwrap().into_inner()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_compared_only_for_who_may_see_fingerprints() {
-    let config = small();
-    std::fs::remove_file(config.path.join("policies/all.cedar")).unwrap();
-    let permit = |more: &str| {
-        let actions = ["resolve", "read"].map(|name| format!("Paramd::Action::\"{name}\""));
-        format!("permit (principal, action in [{}{more}], resource);\n", actions.join(", "))
-    };
-    config.write("policies/own.cedar", permit(""));
-    let launch = Launch::plain(&config.path, config.around());
-    let daemon = launch.start().await;
-    let client = daemon.client().await;
-    let asked = |id: &str, secret: &[u8], epochs: &str| {
-        resolve("small", id).secret("token", secret).text("epochs", epochs)
-    };
-    client.resolve(asked("a", b"first-token-77", "2")).await.unwrap();
-    client.resolve(asked("b", b"second-token-77", "2")).await.unwrap();
-    client.resolve(asked("c", b"first-token-77", "3")).await.unwrap();
-    // Neither tells whether the secrets are the same.
-    assert_eq!(diff(&client, "a", "b").await.parameters, []);
-    let names = |diff: &DiffRunsResponse| -> Vec<(String, ValueComparison)> {
-        diff.parameters.iter().map(|one| (one.name.clone(), one.comparison())).collect()
-    };
-    let public = [
-        ("epochs".to_owned(), ValueComparison::Different),
-        ("label".to_owned(), ValueComparison::Different),
-    ];
-    assert_eq!(names(&diff(&client, "a", "c").await), public);
-    daemon.stop();
-    config.write("policies/own.cedar", permit(", Paramd::Action::\"fingerprints\""));
-    let daemon = launch.start().await;
-    let client = daemon.client().await;
-    let secret = diff(&client, "a", "b").await;
-    assert_eq!(
-        names(&secret),
-        [
-            ("header".to_owned(), ValueComparison::Different),
-            ("token".to_owned(), ValueComparison::Different),
-        ]
-    );
-    assert_eq!(names(&diff(&client, "a", "c").await), public);
     daemon.stop();
 }
