@@ -14,3 +14,4 @@
 mod cases;
 mod draw;
 mod masker;
+mod secrecy;
