@@ -21,6 +21,7 @@ mod extend;
 mod flags;
 mod hardening;
 mod init;
+mod listing;
 mod live;
 mod pipelines;
 mod printer;
@@ -147,7 +148,7 @@ enum Command {
     Extend(extend::Args),
     /// Ends a run: its secrets are erased.
     Complete(complete::Args),
-    /// Reads and verifies the audit log.
+    /// Reads, follows and verifies the audit log.
     Audit(audit::Args),
     /// Makes, lists and revokes bearer tokens, in the daemon's files.
     Token(token::Args),

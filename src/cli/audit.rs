@@ -1,6 +1,9 @@
-//! `paramd audit`: reads and verifies the audit log.
+//! `paramd audit`: reads, follows and verifies the audit log.
 
+mod event;
+mod filter;
 mod list;
+mod tail;
 mod verify;
 
 use super::App;
@@ -18,6 +21,8 @@ pub(crate) struct Args {
 enum Command {
     /// Lists the events that fit every filter that is given.
     List(Box<list::Args>),
+    /// Prints events as they come, until it is interrupted.
+    Tail(Box<tail::Args>),
     /// Looks for the first event that was changed, removed or moved.
     Verify(verify::Args),
 }
@@ -25,6 +30,7 @@ enum Command {
 pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
     match &args.command {
         Command::List(args) => list::run(app, args).await,
+        Command::Tail(args) => tail::run(app, args).await,
         Command::Verify(args) => verify::run(app, args).await,
     }
 }

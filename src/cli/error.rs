@@ -79,6 +79,11 @@ impl CliError {
         self
     }
 
+    /// Whether the daemon finds this field of the request wrong.
+    pub(crate) fn is_about(&self, field: &str) -> bool {
+        self.problems.iter().any(|problem| problem.subject == field)
+    }
+
     /// Calls the problems' subjects by the names that a person gave.
     pub(crate) fn with_subjects(mut self, named: impl Fn(&str) -> Option<String>) -> Self {
         for problem in &mut self.problems {

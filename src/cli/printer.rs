@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 use super::error::CliError;
 use super::exit::Exit;
 use super::text::escaped;
@@ -52,6 +55,25 @@ impl Printer {
         let mut out = io::stdout().lock();
         let written = out.write_all(text.trim_end_matches('\n').as_bytes());
         settle(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+    }
+
+    /// Prints one line of many. False: nobody reads them any more.
+    pub(crate) fn line(self, text: &str) -> bool {
+        let mut out = io::stdout().lock();
+        let written = writeln!(out, "{text}").and_then(|()| out.flush());
+        let is_read = written.is_ok();
+        settle(written);
+        is_read
+    }
+
+    /// Resolves once nobody reads standard output any more.
+    #[expect(deprecated, reason = "it is for streams that stay open, as standard output does")]
+    pub(crate) async fn unread(self) {
+        match AsyncFd::with_interest(io::stdout(), Interest::ERROR) {
+            Ok(out) => drop(out.ready(Interest::ERROR).await),
+            // What can't be waited for, such as a file, has no reader that goes.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Prints a document as JSON.

@@ -8,6 +8,7 @@ mod golden;
 mod live;
 mod mask;
 mod run;
+mod tail;
 
 use crate::support::config::Config;
 use crate::support::daemon::{Daemon, Launch};
@@ -74,7 +75,8 @@ struct Stage {
     config: Config,
 }
 
-async fn stage() -> Stage {
+/// A configuration with [`PIPELINE`], and its scripts around it.
+fn shell() -> Config {
     let config = Config::new(SOURCES, "shell", PIPELINE);
     config.write_secret("files/token", TOKEN);
     for (name, text) in [
@@ -85,6 +87,11 @@ async fn stage() -> Stage {
     ] {
         std::fs::write(config.around().join(name), text).unwrap();
     }
+    config
+}
+
+async fn stage() -> Stage {
+    let config = shell();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
     Stage { config, daemon }
 }

@@ -1,4 +1,4 @@
-"""Runs a command on a terminal of COLUMNS columns, and writes what it showed.
+"""Runs a command on a terminal of COLUMNS columns, and writes what it shows.
 
     terminal.py COLUMNS PROGRAM ARGUMENT...
 """
@@ -14,8 +14,6 @@ import termios
 def main() -> int:
     """The command's exit status."""
     columns, *command = sys.argv[1:]
-    shown = bytearray()
-
     child, handle = pty.fork()
     if child == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, int(columns), 0, 0))
@@ -27,9 +25,9 @@ def main() -> int:
             break
         if not data:
             break
-        shown.extend(data)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
     _, status = os.waitpid(child, 0)
-    sys.stdout.buffer.write(shown)
     return os.waitstatus_to_exitcode(status)
 
 

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::client::{Daemon, send};
+use crate::cli::client::send;
 use crate::cli::document::{RunDocument, outcome, state, time};
 use crate::cli::error::{CliError, Expected};
 use crate::cli::exit::Exit;
+use crate::cli::listing::{self, Paging, named};
 use crate::cli::table::Sheet;
 use crate::cli::{App, run_name};
 use crate::proto::v1;
-use crate::yaml::fields;
 
 /// The most runs of one page.
 const PAGE: usize = 500;
@@ -37,17 +36,13 @@ pub(crate) struct Args {
     label: Vec<(String, String)>,
     /// Only runs made at or after this time, such as 2026-01-31T08:00:00Z, or
     /// within the last 24h.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = listing::moment)]
     since: Option<prost_types::Timestamp>,
     /// Only runs made before this time, or longer ago than 24h.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = listing::moment)]
     until: Option<prost_types::Timestamp>,
-    /// The most runs to print; 0: all.
-    #[arg(long, value_name = "N", default_value = "100", allow_negative_numbers = true, value_parser = limit)]
-    limit: usize,
-    /// Goes on where an earlier answer ended.
-    #[arg(long, value_name = "TOKEN")]
-    page_token: Option<String>,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 fn state_of(text: &str) -> Result<v1::RunState, Expected> {
@@ -65,19 +60,6 @@ fn label(text: &str) -> Result<(String, String), Expected> {
         .ok_or_else(|| Expected("a label is KEY=VALUE".to_owned()))
 }
 
-fn limit(text: &str) -> Result<usize, Expected> {
-    text.parse().map_err(|_| Expected("a limit is a number from 0".to_owned()))
-}
-
-/// A time, or how long ago it was.
-fn moment(text: &str) -> Result<prost_types::Timestamp, Expected> {
-    let ago = fields::parse_duration(text).and_then(|ago| Timestamp::now().checked_sub(ago).ok());
-    let time = ago.or_else(|| text.parse().ok()).ok_or_else(|| {
-        Expected("a time is RFC 3339, such as 2026-01-31T08:00:00Z, or as long ago as 24h".into())
-    })?;
-    Ok(prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() })
-}
-
 #[derive(Serialize)]
 struct Document {
     runs: Vec<RunDocument>,
@@ -87,8 +69,16 @@ struct Document {
 pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
     let request = request(args)?;
     let daemon = app.connect().await?;
-    let wanted = if args.limit == 0 { usize::MAX } else { args.limit };
-    let (runs, next) = pages(&daemon, request, wanted).await?;
+    let ask = async |page_size, page_token| {
+        let request = v1::ListRunsRequest { page_size, page_token, ..request.clone() };
+        let page = send(request, |request| {
+            let mut client = daemon.runs();
+            async move { client.list_runs(request).await }
+        })
+        .await?;
+        Ok((page.runs, page.next_page_token))
+    };
+    let (runs, next) = args.paging.pages(PAGE, ask).await?;
     if app.wants_json() {
         let next_page_token = (!next.is_empty()).then_some(next);
         let runs = runs.iter().map(RunDocument::new).collect();
@@ -100,52 +90,25 @@ pub(super) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         return Ok(Exit::Success);
     }
     app.printer.text(&table(&runs, app.printer.width()));
-    if !next.is_empty() {
-        app.printer.note("there are more: --limit 0 prints all");
-    }
+    listing::note_more(app, &next);
     Ok(Exit::Success)
 }
 
 fn request(args: &Args) -> Result<v1::ListRunsRequest, CliError> {
-    let text = |given: &Option<String>| given.clone().unwrap_or_default();
     let labels: BTreeMap<String, String> = args.label.iter().cloned().collect();
     if labels.len() < args.label.len() {
         return Err(CliError::usage("--label names a key twice"));
     }
     Ok(v1::ListRunsRequest {
-        page_size: 0,
-        page_token: text(&args.page_token),
-        pipeline: text(&args.pipeline),
-        run_id: text(&args.run_id),
-        environment: text(&args.environment),
+        pipeline: named(&args.pipeline),
+        run_id: named(&args.run_id),
+        environment: named(&args.environment),
         states: args.state.iter().map(|one| i32::from(*one)).collect(),
         labels,
         start_time: args.since,
         end_time: args.until,
+        ..v1::ListRunsRequest::default()
     })
-}
-
-/// Asks for page after page, empty ones too: only a missing token is the end.
-/// Also answers the token to go on with.
-async fn pages(
-    daemon: &Daemon,
-    mut request: v1::ListRunsRequest,
-    wanted: usize,
-) -> Result<(Vec<v1::Run>, String), CliError> {
-    let mut runs = Vec::new();
-    loop {
-        request.page_size = i32::try_from(PAGE.min(wanted - runs.len())).unwrap_or(0);
-        let page = send(request.clone(), |request| {
-            let mut client = daemon.runs();
-            async move { client.list_runs(request).await }
-        })
-        .await?;
-        runs.extend(page.runs);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || runs.len() >= wanted {
-            return Ok((runs, request.page_token));
-        }
-    }
 }
 
 fn table(runs: &[v1::Run], width: u16) -> String {
@@ -182,15 +145,6 @@ fn life(run: &v1::Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_one_or_how_long_ago_it_was() {
-        assert_eq!(moment("1970-01-01T00:01:00Z").unwrap().seconds, 60);
-        let now = Timestamp::now().as_second();
-        let ago = now - moment("24h").unwrap().seconds;
-        assert!((86_399..=86_401).contains(&ago), "{ago}");
-        assert!(moment("yesterday").is_err());
-    }
 
     #[test]
     fn a_label_is_split_at_the_first_equals_sign() {
