@@ -1,17 +1,20 @@
 //! `WatchEvents`: nothing missed, none twice, and nobody waits for who is slow.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use paramd::proto::v1::watch_events_request::Begin;
 use paramd::proto::v1::{Action, Event, EventFilter, WatchEventsRequest, WatchEventsResponse};
 use rustix::process::Signal;
+use tokio::sync::watch;
 use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 
 use super::small;
-use crate::support::client::{Client, resolve, run};
+use crate::support::client::{Client, channel, resolve, run};
 use crate::support::daemon::{Daemon, Launch};
 use crate::support::status::check_reason;
+use crate::support::wait_until;
 
 /// Longer than the contract lets a stream be silent.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -180,4 +183,92 @@ async fn a_slow_reader_slows_nobody_and_a_stop_ends_all_streams() {
     check_reason(&ended, "NOT_SERVING");
     assert!(daemon.wait().success());
     assert!(asked.elapsed() < Duration::from_secs(8), "the drain waited for a stream");
+}
+
+/// Resolves runs, each over and over until it is answered.
+async fn write(socket: &Path, count: usize) {
+    for one in 0..count {
+        wait_until("a run is resolved", LIMIT, async || {
+            let client = Client::new(channel(socket).await.ok()?);
+            client.resolve(resolve("small", &format!("w{one}"))).await.ok()
+        })
+        .await;
+    }
+}
+
+/// Reads all events over broken streams, and tells how many came, until one of
+/// this run came.
+async fn follow(socket: &Path, last: &str, told: watch::Sender<usize>) -> Vec<u64> {
+    let (mut seen, mut begin) = (Vec::new(), first());
+    loop {
+        let mut watching = wait_until("a watch begins", LIMIT, async || {
+            let client = Client::new(channel(socket).await.ok()?);
+            Watching::begin(&client, all(), begin.clone()).await.ok()
+        })
+        .await;
+        while let Ok(message) = watching.message().await {
+            begin = Some(Begin::ResumeToken(message.resume_token));
+            let Some(event) = message.event else { continue };
+            seen.push(event.sequence);
+            told.send_replace(seen.len());
+            if event.run.is_some_and(|run| run.run_id == last) {
+                return seen;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_lose_and_double_nothing_while_events_are_written() {
+    let config = small();
+    let launch = Launch::plain(&config.path, config.around());
+    let mut daemon = launch.start().await;
+    let socket = launch.socket();
+    let (told, mut count) = watch::channel(0);
+    let here = tokio::runtime::Handle::current();
+    let (handle, at) = (here.clone(), socket.clone());
+    let writing = tokio::task::spawn_blocking(move || handle.block_on(write(&at, 200)));
+    let following =
+        tokio::task::spawn_blocking(move || here.block_on(follow(&socket, "w199", told)));
+    for (at, kills) in [(40, true), (90, false), (150, true)] {
+        count.wait_for(|count| *count >= at).await.unwrap();
+        if kills {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
+        daemon = launch.start().await;
+    }
+    writing.await.unwrap();
+    let seen = following.await.unwrap();
+    assert!(seen.len() >= 200, "{} events", seen.len());
+    assert_eq!(seen, (1..=*seen.last().unwrap()).collect::<Vec<u64>>());
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_takes_the_permission_away_ends_the_stream() {
+    let config = small();
+    let daemon = Launch::plain(&config.path, config.around()).start().await;
+    let client = daemon.client().await;
+    let mut watching = Watching::begin(&client, resolves(), None).await.unwrap();
+    client.resolve(resolve("small", "a")).await.unwrap();
+    assert_eq!(watching.event().await.run.unwrap().run_id, "a");
+    config.write(
+        "policies/none.cedar",
+        "forbid (principal, action == Paramd::Action::\"audit\", resource);\n",
+    );
+    wait_until("the policy is in force", LIMIT, async || {
+        Watching::begin(&client, all(), None).await.err()
+    })
+    .await;
+    client.resolve(resolve("small", "b")).await.unwrap();
+    let ended = loop {
+        match watching.message().await {
+            Ok(message) => assert_eq!(message.event, None, "it may not be seen any more"),
+            Err(status) => break status,
+        }
+    };
+    check_reason(&ended, "ACCESS_DENIED");
+    daemon.stop();
 }
