@@ -347,10 +347,9 @@ impl Pump {
 /// Waits until the child has ended and others had their time.
 async fn over(until: &mut watch::Receiver<Option<tokio::time::Instant>>) {
     let time = until.wait_for(Option::is_some).await.ok().and_then(|time| *time);
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        // The child's task is gone, and nobody waits for us.
-        None => {}
+    // None: the child's task is gone, and nobody waits for us.
+    if let Some(time) = time {
+        tokio::time::sleep_until(time).await;
     }
 }
 
