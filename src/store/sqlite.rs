@@ -19,6 +19,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -45,6 +46,11 @@ use crate::telemetry::spans;
 const WAITING_JOBS: usize = 1024;
 /// Idle connections that are kept for readers.
 const IDLE_READERS: usize = 8;
+/// How long a caller waits for a commit. A disk that hangs holds up nobody for
+/// longer; what the commit still writes is found by whoever asks again.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// What is told of a commit that took longer.
+const TOO_LATE: &str = "the disk didn't answer within 10 s";
 
 /// Called when the process must not go on: after a failed fsync nobody knows
 /// what is on disk.
@@ -184,7 +190,11 @@ impl SqliteStore {
             jobs.send(job).await.map_err(|_| StoreError::Closed)?;
             answered.await.unwrap_or(Err(StoreError::Closed))
         };
-        Box::pin(waits.instrument(spans::commit()))
+        let limited = async {
+            let late = StoreError::Unavailable { doing: "commit", why: TOO_LATE.into() };
+            tokio::time::timeout(WRITE_LIMIT, waits).await.unwrap_or(Err(late))
+        };
+        Box::pin(limited.instrument(spans::commit()))
     }
 
     /// Reads on a connection of its own.

@@ -249,6 +249,8 @@ impl Writer {
     fn die_of(&mut self, failure: Failure) {
         if failure.is_fatal() && self.dead.is_none() {
             self.dead = Some(failure);
+            let error = failure.store_error("be sure of what is on disk");
+            tracing::error!(store = %self.shared.path.display(), %error, "nothing more is written");
             (self.on_fatal)();
         }
     }
