@@ -201,15 +201,22 @@ impl Connected for Connection {
     }
 }
 
-/// The same call for whatever the transport is.
-macro_rules! on_transport {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.stream {
-            Transport::Unix($stream) => $call,
-            Transport::Plain($stream) => $call,
-            Transport::Tls($stream) => $call,
+impl Transport {
+    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
+        match self {
+            Self::Unix(stream) => Pin::new(stream),
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream),
         }
-    };
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
+        match self {
+            Self::Unix(stream) => Pin::new(stream.writer()),
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream),
+        }
+    }
 }
 
 impl AsyncRead for Connection {
@@ -219,7 +226,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = on_transport!(self, stream => Pin::new(stream).poll_read(context, buffer));
+        let polled = self.stream.reader().poll_read(context, buffer);
         let Some(opening) = &mut self.opening else { return polled };
         opening.missing = opening.missing.saturating_sub(buffer.filled().len() - before);
         if opening.missing == 0 {
@@ -237,15 +244,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        on_transport!(self, stream => Pin::new(stream).poll_write(context, bytes))
+        self.stream.writer().poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_transport!(self, stream => Pin::new(stream).poll_flush(context))
+        self.stream.writer().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_transport!(self, stream => Pin::new(stream).poll_shutdown(context))
+        self.stream.writer().poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -253,14 +260,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_transport!(self, stream => Pin::new(stream).poll_write_vectored(context, slices))
+        self.stream.writer().poll_write_vectored(context, slices)
     }
 
+    /// All transports take several pieces at once.
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Transport::Unix(stream) => stream.is_write_vectored(),
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
+        true
     }
 }
