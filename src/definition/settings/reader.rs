@@ -56,6 +56,7 @@ pub(in crate::definition) fn read(
     if let Some(found) = tokens.and_then(|node| path(node, "tokens", base, problems)) {
         settings.tokens = found;
     }
+    refuse_same_files(&settings, (store, key_files, tokens), problems);
     if let Some(node) = lifetime {
         read_lifetime(node, &mut settings, problems);
     }
@@ -126,13 +127,32 @@ fn read_keys(node: &Node, base: &Path, files: &mut KeyFiles, problems: &mut Prob
         }
     }
     keys.finish(problems);
-    let same = files.sealing == files.fingerprints
-        || files.sealing == files.tokens
-        || files.fingerprints == files.tokens;
-    if same {
-        problems
-            .error("same_key", &node.place, "two keys are in the same file")
-            .help("each key has one use: give each a file of its own");
+}
+
+/// Two uses of one file would each destroy what the other keeps there. Told
+/// where one of the two is written.
+fn refuse_same_files(
+    settings: &ServerSettings,
+    (store, keys, tokens): (Option<&Node>, Option<&Node>, Option<&Node>),
+    problems: &mut Problems,
+) {
+    let files = [
+        ("store", store, &settings.store),
+        ("keys.sealing", keys, &settings.keys.sealing),
+        ("keys.fingerprints", keys, &settings.keys.fingerprints),
+        ("keys.tokens", keys, &settings.keys.tokens),
+        ("tokens", tokens, &settings.tokens),
+    ];
+    for (index, (name, node, path)) in files.iter().enumerate() {
+        let same = files.iter().take(index).find(|(_, _, other)| other == path);
+        if let Some((other, other_node, _)) = same
+            && let Some(node) = node.or(*other_node)
+        {
+            let message = format!("`{other}` and `{name}` are the same file");
+            problems
+                .error("same_file", &node.place, message)
+                .help("each file has one use: give each a name of its own");
+        }
     }
 }
 
