@@ -208,6 +208,7 @@ pub async fn serve(
         settings: written,
         sources,
         tls,
+        named: Vec::new(),
         bundle: bundle.clone(),
         health,
         manager: ServiceManager,

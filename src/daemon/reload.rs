@@ -1,7 +1,7 @@
 //! Taking a bundle in anew while serving: whole or not at all, and the last good
 //! one stays in force.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::watch::Watch;
 use super::{ServeOptions, in_force, lifecycle, tls_files};
 use crate::audit::{Action, Outcome};
 use crate::definition::ServerSettings;
+use crate::definition::settings::TlsFiles;
 use crate::engine::Engine;
 use crate::load::{Loaded, load};
 use crate::server::Tls;
@@ -57,6 +58,8 @@ pub(super) struct Reloader {
     pub(super) sources: Connected,
     /// What TCP is served with.
     pub(super) tls: Option<Arc<Tls>>,
+    /// The files that the settings on disk name, in force or not: certificates.
+    pub(super) named: Vec<PathBuf>,
     /// The bundle in force.
     pub(super) bundle: String,
     /// Whether what is on disk is in force.
@@ -72,6 +75,7 @@ impl Reloader {
         // What has changed since the daemon read it to start is news too.
         let mut refused = self.take_in(Asked::ByFiles, None).await;
         loop {
+            watch.also(self.named.clone());
             let asked = tokio::select! {
                 Some(()) = hangup.recv() => Asked::BySignal,
                 () = watch.changed() => Asked::ByFiles,
@@ -96,10 +100,13 @@ impl Reloader {
             return refused;
         };
         let bundle = reading.bundle().to_owned();
-        if asked == Asked::ByFiles && refused.is_none() && bundle == self.bundle {
+        if let Some(settings) = reading.settings() {
+            self.named = named(settings);
+        }
+        let is_in_force = || bundle == self.bundle && self.has_named_files();
+        if asked == Asked::ByFiles && refused.is_none() && is_in_force() {
             return None;
         }
-        let told = Told { bundle: bundle.clone(), problems: reading.lines.clone() };
         let result = self.put_in_force(reading).await;
         measure::reload(result.is_ok());
         match result {
@@ -109,6 +116,7 @@ impl Reloader {
                 None
             }
             Err(problems) => {
+                let told = Told { bundle: bundle.clone(), problems: problems.clone() };
                 if asked == Asked::ByFiles && refused.as_ref() == Some(&told) {
                     return refused;
                 }
@@ -127,6 +135,16 @@ impl Reloader {
                 Some(told)
             }
         }
+    }
+
+    /// Whether what is in force is what the files hold that its settings name.
+    fn has_named_files(&self) -> bool {
+        let fresh = self.settings.tls.as_ref().map(|files| Tls::load(&tls_files(files)));
+        let is_served = match (&self.tls, fresh) {
+            (Some(served), Some(fresh)) => fresh.is_ok_and(|fresh| served.is_same(&fresh)),
+            _ => true,
+        };
+        is_served && self.sources.are_of(&self.settings)
     }
 
     /// All or nothing; what is wrong otherwise.
@@ -167,6 +185,16 @@ impl Reloader {
         measure::bundle_taken(Timestamp::now().as_second());
         Ok(())
     }
+}
+
+/// The files that settings name and that are read when they are put in force.
+fn named(settings: &ServerSettings) -> Vec<PathBuf> {
+    let of_sources = settings.sources.values().flat_map(|source| source.settings.files());
+    let mut files: Vec<_> = of_sources.map(Path::to_owned).collect();
+    if let Some(TlsFiles { certificate, key, client_ca }) = settings.tls.clone() {
+        files.extend([certificate, key].into_iter().chain(client_ca));
+    }
+    files
 }
 
 /// The keys of `paramd.yaml` that differ and are read at the start alone.
@@ -215,6 +243,11 @@ impl Reading {
             }
         }
         reading
+    }
+
+    /// What `paramd.yaml` says, where it can be read.
+    fn settings(&self) -> Option<&ServerSettings> {
+        self.loaded.compiled.as_ref().map(|compiled| &compiled.bundle.settings)
     }
 
     /// The SHA-256 of what was read; empty where nothing could be.

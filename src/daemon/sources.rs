@@ -66,6 +66,15 @@ impl Connected {
         Ok(Self(next))
     }
 
+    /// Whether they were made of what these settings and the files that they name
+    /// hold now.
+    pub(super) fn are_of(&self, settings: &ServerSettings) -> bool {
+        let is_of = |(name, entry): (&SourceName, &SourceEntry)| {
+            self.0.get(name).is_some_and(|one| one.made_of == MadeOf::of(entry))
+        };
+        settings.sources.iter().all(is_of)
+    }
+
     /// For those who read them.
     pub(super) fn sources(&self) -> Sources {
         self.0.iter().map(|(name, one)| (name.clone(), one.source.clone())).collect()

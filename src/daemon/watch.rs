@@ -1,5 +1,6 @@
-//! Tells when the files of a configuration directory change: by the kernel's
-//! word, and by looking every few seconds where that is silent.
+//! Tells when the files of a configuration directory change, or certificates that
+//! it names: by the kernel's word, and by looking every few seconds where that is
+//! silent.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ type Stamp = Vec<(PathBuf, [i64; 4], [u64; 3])>;
 /// Watches a configuration directory.
 pub(super) struct Watch {
     directory: PathBuf,
+    /// Further files, wherever they are.
+    files: Vec<PathBuf>,
     seen: Stamp,
     /// The folders that are watched, with what tells each from another.
     watched: Vec<(PathBuf, u64, u64)>,
@@ -41,6 +44,7 @@ impl Watch {
         let (wake, woken) = mpsc::channel(1);
         let mut watch = Self {
             directory: directory.to_owned(),
+            files: Vec::new(),
             seen: Stamp::new(),
             watched: Vec::new(),
             watcher: None,
@@ -50,6 +54,11 @@ impl Watch {
         watch.arm();
         watch.seen = watch.stamp().await;
         watch
+    }
+
+    /// Watches these files beside the directory.
+    pub(super) fn also(&mut self, files: Vec<PathBuf>) {
+        self.files = files;
     }
 
     /// Resolves once files have changed and it is quiet again.
@@ -81,14 +90,15 @@ impl Watch {
         if wanted == self.watched && self.watcher.is_some() {
             return;
         }
-        let (wake, directory) = (self.wake.clone(), self.directory.clone());
+        let (wake, mut ours) = (self.wake.clone(), self.outside());
+        ours.push(self.directory.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // The folder around may be full of what is none of ours.
-            let ours = |event: notify::Event| {
-                !is_reading(event.kind)
-                    && event.paths.iter().any(|path| path.starts_with(&directory))
+            let is_ours = |event: notify::Event| {
+                let under = |path: &PathBuf| ours.iter().any(|folder| path.starts_with(folder));
+                !is_reading(event.kind) && event.paths.iter().any(under)
             };
-            if event.is_ok_and(ours) {
+            if event.is_ok_and(is_ours) {
                 // Full: somebody is woken already.
                 let _ = wake.try_send(());
             }
@@ -114,6 +124,7 @@ impl Watch {
         // The directory itself may be replaced, or a link to it.
         folders.extend(self.directory.parent().filter(|path| path.is_dir()).map(Path::to_owned));
         folders.extend(FOLDERS.map(|folder| self.directory.join(folder)));
+        folders.extend(self.outside());
         let known = |path: PathBuf| {
             let found = path.metadata().ok()?;
             found.is_dir().then(|| (path, found.dev(), found.ino()))
@@ -121,9 +132,19 @@ impl Watch {
         folders.into_iter().filter_map(known).collect()
     }
 
+    /// The folders of the further files: a file is often replaced by another one
+    /// of its name.
+    fn outside(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<_> =
+            self.files.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
     async fn stamp(&self) -> Stamp {
-        let directory = self.directory.clone();
-        tokio::task::spawn_blocking(move || stamp(&directory)).await.unwrap_or_default()
+        let (directory, files) = (self.directory.clone(), self.files.clone());
+        tokio::task::spawn_blocking(move || stamp(&directory, files)).await.unwrap_or_default()
     }
 }
 
@@ -136,8 +157,9 @@ fn is_reading(kind: EventKind) -> bool {
     }
 }
 
-fn stamp(directory: &Path) -> Stamp {
-    let mut paths = ["paramd.yaml", "global.yaml"].map(|file| directory.join(file)).to_vec();
+fn stamp(directory: &Path, files: Vec<PathBuf>) -> Stamp {
+    let mut paths = files;
+    paths.extend(["paramd.yaml", "global.yaml"].map(|file| directory.join(file)));
     for folder in FOLDERS {
         let entries = std::fs::read_dir(directory.join(folder)).into_iter().flatten().flatten();
         paths.extend(entries.map(|entry| entry.path()));

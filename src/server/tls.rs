@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
@@ -69,7 +70,13 @@ pub struct Files {
 
 /// What new connections are greeted with. Can be replaced while serving.
 pub struct Tls {
-    config: ArcSwap<ServerConfig>,
+    greeting: ArcSwap<Greeting>,
+}
+
+struct Greeting {
+    config: Arc<ServerConfig>,
+    /// A hash of the files that it was read from.
+    print: Vec<u8>,
 }
 
 impl fmt::Debug for Tls {
@@ -84,17 +91,22 @@ impl Tls {
     /// # Errors
     /// One can't be read, isn't what it should be, or doesn't go with another.
     pub fn load(files: &Files) -> Result<Self, TlsError> {
-        Ok(Self { config: ArcSwap::from_pointee(read(files)?) })
+        Ok(Self { greeting: ArcSwap::from_pointee(read(files)?) })
+    }
+
+    /// Whether both were read from files that hold the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.greeting.load().print == other.greeting.load().print
     }
 
     /// Greets new connections with what was read anew; open ones go on as they
     /// are.
     pub fn replace(&self, fresh: Self) {
-        self.config.store(fresh.config.load_full());
+        self.greeting.store(fresh.greeting.load_full());
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.config.load_full())
+        TlsAcceptor::from(Arc::clone(&self.greeting.load().config))
     }
 }
 
@@ -102,10 +114,11 @@ const CERTIFICATE: &str = "the TLS certificate";
 const KEY: &str = "the TLS key";
 const CLIENT_CA: &str = "the client CA";
 
-fn read(files: &Files) -> Result<ServerConfig, TlsError> {
-    let chain = certificates(CERTIFICATE, &files.certificate)?;
+fn read(files: &Files) -> Result<Greeting, TlsError> {
+    let mut print = digest::Context::new(&digest::SHA256);
+    let chain = certificates(CERTIFICATE, &files.certificate, &mut print)?;
     check_times(&files.certificate, &chain)?;
-    let key = key(&files.key)?;
+    let key = key(&files.key, &mut print)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -114,7 +127,7 @@ fn read(files: &Files) -> Result<ServerConfig, TlsError> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for root in certificates(CLIENT_CA, path)? {
+            for root in certificates(CLIENT_CA, path, &mut print)? {
                 roots.add(root).map_err(|_| {
                     wrong(CLIENT_CA, path, "has a certificate that can't be a root")
                 })?;
@@ -138,25 +151,36 @@ fn read(files: &Files) -> Result<ServerConfig, TlsError> {
     // A resumed session would keep a certificate that is trusted no more.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
+    Ok(Greeting { config: Arc::new(config), print: print.finish().as_ref().to_vec() })
 }
 
 fn wrong(what: &'static str, path: &Path, why: impl Into<String>) -> TlsError {
     TlsError::Wrong { what, path: path.to_owned(), why: why.into() }
 }
 
-fn contents(what: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+fn contents(
+    what: &'static str,
+    path: &Path,
+    print: &mut digest::Context,
+) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let failed =
         |error: io::Error| TlsError::File { what, path: path.to_owned(), why: error.kind() };
     let found = std::fs::metadata(path).map_err(failed)?;
     if !found.is_file() || found.len() > MAX_FILE {
         return Err(wrong(what, path, "isn't a regular file of at most 1 MiB"));
     }
-    std::fs::read(path).map(Zeroizing::new).map_err(failed)
+    let text = std::fs::read(path).map(Zeroizing::new).map_err(failed)?;
+    print.update(&(text.len() as u64).to_be_bytes());
+    print.update(&text);
+    Ok(text)
 }
 
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = contents(what, path)?;
+fn certificates(
+    what: &'static str,
+    path: &Path,
+    print: &mut digest::Context,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = contents(what, path, print)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -164,8 +188,8 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     }
 }
 
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = contents(KEY, path)?;
+fn key(path: &Path, print: &mut digest::Context) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = contents(KEY, path, print)?;
     let mode = std::fs::metadata(path)
         .map_err(|error| TlsError::File { what: KEY, path: path.to_owned(), why: error.kind() })?
         .permissions()

@@ -184,3 +184,50 @@ async fn a_new_certificate_is_taken_at_sighup_and_a_bad_one_is_not() {
     assert_eq!(asks("ca.pem"), Some(3));
     daemon.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_certificate_is_served_without_a_restart_or_a_signal() {
+    let house = House::new();
+    // Outside the configuration, as tools that renew certificates keep them.
+    let tls = house.config.around().join("tls");
+    std::fs::rename(house.config.path.join("tls"), &tls).unwrap();
+    house.config.replace("paramd.yaml", &[("tls/", "../tls/")]);
+    let token = house.token("ci");
+    let daemon = house.open().await;
+    let endpoint = tcp(&daemon);
+    let asks = |ca: &str| {
+        let call = paramd(["audit", "list", "--ca", text(&tls.join(ca))]);
+        call.env("PARAMD_ENDPOINT", &endpoint).env("PARAMD_TOKEN", &token).ended().status
+    };
+    let reloads = async || principals(&daemon, Action::Reload).await.len();
+    let next = Authority::new(&tls, "next");
+    assert_eq!((asks("ca.pem"), asks("next.pem")), (Some(0), Some(3)));
+    for name in ["server.pem", "server.key"] {
+        // The same again is no news.
+        std::fs::write(tls.join(name), std::fs::read(tls.join(name)).unwrap()).unwrap();
+    }
+    let renewed = next.server("renewed");
+    std::fs::rename(renewed.certificate, tls.join("server.pem")).unwrap();
+    std::fs::rename(renewed.key, tls.join("server.key")).unwrap();
+    wait_until("the new certificate is shown", Duration::from_secs(20), async || {
+        (asks("next.pem") == Some(0)).then_some(())
+    })
+    .await;
+    assert_eq!((asks("ca.pem"), reloads().await), (Some(3), 1));
+    // So is another authority for clients.
+    let person = next.client("person", None);
+    let person_asks = |ca: &str| {
+        paramd(["audit", "list", "--endpoint", &endpoint, "--ca", text(&tls.join(ca))])
+            .env("PARAMD_CERTIFICATE", text(&person.certificate))
+            .env("PARAMD_KEY", text(&person.key))
+            .ended()
+            .status
+    };
+    assert_eq!(person_asks("next.pem"), Some(3));
+    std::fs::rename(tls.join("next.pem"), tls.join("ca.pem")).unwrap();
+    wait_until("the new authority is asked", Duration::from_secs(20), async || {
+        (person_asks("ca.pem") == Some(0)).then_some(())
+    })
+    .await;
+    daemon.stop();
+}

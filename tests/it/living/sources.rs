@@ -1,7 +1,5 @@
 //! What a source keeps when a bundle is taken in anew.
 
-use rustix::process::Signal;
-
 use super::{taken, wait_for_reload};
 use crate::runs::vault::{filled, vaulted};
 use crate::support::client::resolve;
@@ -28,10 +26,9 @@ async fn a_source_keeps_its_login_until_something_of_it_changes() {
     client.resolve(resolve("vaulted", "b")).await.unwrap();
     assert_eq!(bao.logins_since(mark), 1, "the login was kept");
 
-    // The file of its authority is.
+    // The file of its authority is, and it is watched.
     let text = std::fs::read_to_string(&ca).unwrap();
     std::fs::write(&ca, format!("{text}\n{text}")).unwrap();
-    daemon.signal(Signal::HUP);
     assert!(taken(&wait_for_reload(&daemon, 2).await), "{}", daemon.log());
     client.resolve(resolve("vaulted", "c")).await.unwrap();
     assert_eq!(bao.logins_since(mark), 2, "a new source logs in");
