@@ -43,13 +43,21 @@ impl fmt::Display for Unknown {
 /// The caller of a request. Who sends a token wants to be taken for its owner:
 /// one that isn't good is never passed over for the certificate or the uid.
 pub(super) fn principal<T>(request: &Request<T>, tokens: &Tokens) -> Result<Principal, Unknown> {
-    if request.metadata().contains_key("authorization") {
-        let name = tokens
-            .owner(bearer(request.metadata()).ok_or(Unknown::Malformed)?)
-            .map_err(Unknown::Token)?;
+    shown(request.metadata(), request.extensions().get(), tokens)
+}
+
+/// The caller who shows this.
+pub(super) fn shown(
+    metadata: &MetadataMap,
+    peer: Option<&Peer>,
+    tokens: &Tokens,
+) -> Result<Principal, Unknown> {
+    if metadata.contains_key("authorization") {
+        let name =
+            tokens.owner(bearer(metadata).ok_or(Unknown::Malformed)?).map_err(Unknown::Token)?;
         return Ok(Principal { name: format!("token:{name}"), kind: PrincipalKind::Token });
     }
-    let peer = request.extensions().get::<Peer>().ok_or(Unknown::NoCredential)?;
+    let peer = peer.ok_or(Unknown::NoCredential)?;
     match peer.certificate.as_deref() {
         Some(Shown { expires, .. }) if *expires < Timestamp::now().as_second() => {
             Err(Unknown::CertificateExpired)

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument as _, Span};
@@ -84,18 +85,27 @@ impl Edge {
 
     /// Who calls; that nobody can tell is recorded.
     async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
-        let trace_id = authentication::trace_id(request.metadata());
         match authentication::principal(request, &self.tokens) {
             Ok(principal) => {
                 line.principal.clone_from(&principal.name);
-                Ok(Caller { principal, trace_id })
+                Ok(Caller { principal, trace_id: authentication::trace_id(request.metadata()) })
             }
             Err(why) => {
-                tracing::info!(rpc = line.rpc, why = %why, "a caller can't be told");
-                let refusal = self.engine.unauthenticated(trace_id).await;
+                let refusal = self.unknown(line.rpc, request.metadata(), why).await;
                 Err(line.refuse(&refusal))
             }
         }
+    }
+
+    /// Records that nobody can tell who calls.
+    async fn unknown(
+        &self,
+        rpc: &'static str,
+        metadata: &MetadataMap,
+        why: authentication::Unknown,
+    ) -> Refusal {
+        tracing::info!(rpc, %why, "a caller can't be told");
+        self.engine.unauthenticated(authentication::trace_id(metadata)).await
     }
 }
 

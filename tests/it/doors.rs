@@ -4,6 +4,7 @@
 mod certificates;
 mod refused;
 mod slow;
+mod streams;
 mod tokens;
 
 use std::path::{Path, PathBuf};

@@ -9,13 +9,14 @@ use tracing::Instrument as _;
 
 use super::pipeline::smaller;
 use super::{Edge, Line};
-use crate::engine::{Refusal, Watch};
+use crate::engine::{Refusal, Watch, Watched};
 use crate::proto::server::audit_service_server::AuditService;
 use crate::proto::v1::{
     ListEventsRequest, ListEventsResponse, VerifyLogRequest, VerifyLogResponse, WatchEventsRequest,
     WatchEventsResponse,
 };
-use crate::server::authentication::traceparent;
+use crate::server::accept::Peer;
+use crate::server::authentication::{self, traceparent};
 use crate::server::convert::events;
 use crate::server::gate::Stopping;
 
@@ -51,11 +52,18 @@ impl AuditService for Edge {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let mut line = Line::begin("WatchEvents", traceparent(request.metadata()));
         let caller = self.caller(&mut line, &request).await?;
-        let stopping = request.extensions().get::<Stopping>().cloned();
-        let asked = events::read_watch(request.into_inner());
+        let (metadata, extensions, message) = request.into_parts();
+        let asked = events::read_watch(message);
         let begun = self.engine.watch_events(caller, asked);
         match line.trail.clone().follow(begun).instrument(line.span.clone()).await {
-            Ok(watch) => Ok(Response::new(watched(watch, stopping, line))),
+            Ok(watch) => Ok(Response::new(streamed(Streaming {
+                watch,
+                stopping: extensions.get().cloned(),
+                edge: self.clone(),
+                metadata,
+                peer: extensions.get().cloned(),
+                line,
+            }))),
             Err(refusal) => Err(line.refuse(&refusal)),
         }
     }
@@ -74,23 +82,42 @@ impl AuditService for Edge {
     }
 }
 
-/// A watch as a stream. Its line in the log comes when it ends.
-fn watched(
+/// A watch that is being streamed.
+struct Streaming {
     watch: Watch,
     stopping: Option<Stopping>,
+    edge: Edge,
+    /// What the caller shows of who it is.
+    metadata: MetadataMap,
+    peer: Option<Peer>,
+    /// Its line in the log comes when it ends.
     line: Line,
-) -> BoxStream<'static, Result<WatchEventsResponse, Status>> {
-    let begun = Some((watch, stopping, line));
-    Box::pin(stream::unfold(begun, |state| async move {
-        let (mut watch, mut stopping, mut line) = state?;
+}
+
+impl Streaming {
+    /// The next message, for a caller who is still known: a token may be revoked
+    /// and a certificate end while a stream goes on.
+    async fn next(&mut self) -> Result<Watched, Refusal> {
         let next = tokio::select! {
             biased;
-            () = stopped(&mut stopping) => Err(Refusal::NotServing),
-            next = watch.next() => next,
+            () = stopped(&mut self.stopping) => return Err(Refusal::NotServing),
+            next = self.watch.next() => next?,
         };
-        Some(match next {
-            Ok(one) => (Ok(events::watched(one)), Some((watch, stopping, line))),
-            Err(refusal) => (Err(line.refuse(&refusal)), None),
+        let Self { edge, metadata, peer, line, .. } = self;
+        match authentication::shown(metadata, peer.as_ref(), &edge.tokens) {
+            Ok(_) => Ok(next),
+            Err(why) => Err(edge.unknown(line.rpc, metadata, why).await),
+        }
+    }
+}
+
+/// A watch as a stream.
+fn streamed(begun: Streaming) -> BoxStream<'static, Result<WatchEventsResponse, Status>> {
+    Box::pin(stream::unfold(Some(begun), |state| async move {
+        let mut streaming = state?;
+        Some(match streaming.next().await {
+            Ok(one) => (Ok(events::watched(one)), Some(streaming)),
+            Err(refusal) => (Err(streaming.line.refuse(&refusal)), None),
         })
     }))
 }

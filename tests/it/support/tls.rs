@@ -1,6 +1,7 @@
 //! Authorities and certificates of a test.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -60,6 +61,14 @@ impl Authority {
     /// A certificate for a client with this URI among its names.
     pub(crate) fn client(&self, name: &str, uri: Option<&str>) -> Files {
         self.sign(name, |params| client(params, name, uri))
+    }
+
+    /// One that is good for so long.
+    pub(crate) fn short_client(&self, name: &str, life: Duration) -> Files {
+        self.sign(name, |params| {
+            client(params, name, None);
+            params.not_after = (SystemTime::now() + life).into();
+        })
     }
 
     /// One that ended long ago.

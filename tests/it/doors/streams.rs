@@ -1,0 +1,66 @@
+//! Who is no longer known is served no longer, on open connections too.
+
+use std::time::Duration;
+
+use paramd::proto::v1::{WatchEventsRequest, WatchEventsResponse};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status, Streaming};
+
+use super::{House, ask, tcp};
+use crate::support::client::Client;
+use crate::support::command::paramd;
+use crate::support::status::check_reason;
+use crate::support::wait_until;
+
+/// Longer than a stream may be silent.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn watch(client: &Client, credential: Option<&str>) -> Streaming<WatchEventsResponse> {
+    let mut request = Request::new(WatchEventsRequest::default());
+    if let Some(credential) = credential {
+        let value = MetadataValue::try_from(credential).unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    client.audit.clone().watch_events(request).await.unwrap().into_inner()
+}
+
+/// How a stream ends.
+async fn end(mut stream: Streaming<WatchEventsResponse>) -> Status {
+    tokio::time::timeout(LIMIT, async {
+        loop {
+            match stream.message().await {
+                Ok(message) => assert!(message.is_some(), "only an error ends the stream"),
+                Err(status) => return status,
+            }
+        }
+    })
+    .await
+    .expect("the stream ends in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ends_while_it_is_connected_is_good_no_longer() {
+    let house = House::new();
+    let daemon = house.open().await;
+    let files = house.authority.short_client("short", Duration::from_secs(4));
+    let client = house.client(&tcp(&daemon), Some(&files)).await;
+    assert_eq!(ask(&client, &[]).await.unwrap(), 1);
+    let watching = watch(&client, None).await;
+    let refused = wait_until("the certificate ends", LIMIT, async || ask(&client, &[]).await.err());
+    check_reason(&refused.await, "UNAUTHENTICATED");
+    check_reason(&end(watching).await, "UNAUTHENTICATED");
+    assert!(daemon.log().contains("expired certificate"), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_ends_its_streams() {
+    let house = House::new();
+    let daemon = house.open().await;
+    let credential = format!("Bearer {}", house.token("ci"));
+    let client = house.client(&tcp(&daemon), None).await;
+    let watching = watch(&client, Some(&credential)).await;
+    paramd(["token", "revoke", "ci", "--config", house.directory()]).ok();
+    check_reason(&end(watching).await, "UNAUTHENTICATED");
+    daemon.stop();
+}
