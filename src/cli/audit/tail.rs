@@ -103,12 +103,15 @@ impl<'a> Tail<'a> {
         let daemon = self.app.connect().await?;
         let mut stream = daemon.audit().watch_events(self.request.clone()).await?.into_inner();
         loop {
+            let broken = || CliError::new(Exit::Unreachable, "the stream broke off");
             let message = match tokio::time::timeout(SILENCE, stream.message()).await {
                 Ok(Ok(Some(message))) => message,
-                Ok(Err(status)) => return Err(status.into()),
-                Ok(Ok(None)) | Err(_) => {
-                    return Err(CliError::new(Exit::Unreachable, "the stream broke off"));
+                // Whatever ends a stream that is no word of the daemon's.
+                Ok(Err(status)) => {
+                    let error = CliError::from(status);
+                    return Err(if error.reason.is_empty() { broken() } else { error });
                 }
+                Ok(Ok(None)) | Err(_) => return Err(broken()),
             };
             self.pause = FIRST_PAUSE;
             if let Some(event) = message.event {
