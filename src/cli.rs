@@ -23,6 +23,7 @@ mod hardening;
 mod init;
 mod listing;
 mod live;
+mod paint;
 mod pipelines;
 mod printer;
 mod render;
@@ -180,21 +181,22 @@ impl App {
 /// Runs the command that `arguments` (the program's name first) say, and tells
 /// the exit status.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let command = Cli::command().term_width(usize::from(Printer.width()).min(100));
+    let printer = Printer::new(&environment);
+    let command = Cli::command().term_width(usize::from(printer.width()).min(100));
     let parsed = command.try_get_matches_from(arguments);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage::tell(&error).into(),
+        Err(error) => return usage::tell(&error, printer).into(),
     };
-    let app = App { environment, global: cli.global, printer: Printer };
-    let ended = start(app, cli.command).and_then(|exit| match Printer.lost() {
+    let app = App { environment, global: cli.global, printer };
+    let ended = start(app, cli.command).and_then(|exit| match printer.lost() {
         Some(lost) if exit == Exit::Success => Err(lost),
         _ => Ok(exit),
     });
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
-            Printer.error(&error);
+            printer.error(&error);
             error.exit.into()
         }
     }

@@ -45,9 +45,25 @@ impl std::fmt::Debug for SecretSet {
     }
 }
 
-/// Whether a secret is long enough to be masked.
-pub fn can_mask(secret: &SecretBytes) -> bool {
-    is_maskable(exposed(secret))
+/// How much of a secret is masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// All of it.
+    Whole,
+    /// It, but not a line or a leaf of it by itself: that is too short.
+    InPart,
+    /// Nothing: it is too short.
+    Nothing,
+}
+
+/// How much of a secret is masked. An empty one has nothing to hide.
+pub fn coverage(secret: &SecretBytes) -> Coverage {
+    match exposed(secret) {
+        [] => Coverage::Whole,
+        bytes if !is_maskable(bytes) => Coverage::Nothing,
+        bytes if forms::has_short_piece(bytes) => Coverage::InPart,
+        _ => Coverage::Whole,
+    }
 }
 
 fn is_maskable(bytes: &[u8]) -> bool {

@@ -9,6 +9,8 @@ use super::App;
 use super::error::CliError;
 use super::exit::Exit;
 use super::live::{self, Counted};
+use super::paint::may_paint;
+use super::printer::Stream;
 use super::table::Sheet;
 use crate::load::{Loaded, load};
 use crate::plan::{Risk, risks};
@@ -69,7 +71,7 @@ async fn ask_sources(app: &App, loaded: &mut Loaded) -> Option<Counted> {
 }
 
 fn tell(app: &App, args: &Args, loaded: &Loaded, found: Option<&[Risk]>) {
-    let colours = app.printer.is_terminal() && app.environment.value("NO_COLOR").is_none();
+    let colours = may_paint(Stream::Out, &app.environment);
     let width = usize::from(app.printer.width());
     let problems = diagnostic::render(&loaded.problems, &loaded.files, colours, width);
     if !problems.is_empty() {

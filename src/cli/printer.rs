@@ -8,19 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::environment::Environment;
 use super::error::CliError;
 use super::exit::Exit;
+use super::paint::{may_paint, painted_message};
 use super::text::escaped;
 use crate::secret::SecretBytes;
 use crate::value::shown::is_unsafe;
 
-/// The width of a table where the terminal doesn't say one.
-const PIPED_WIDTH: u16 = 80;
+/// The columns and lines where no terminal says them.
+const PIPED: (u16, u16) = (80, 24);
 /// No table fits a terminal that is narrower.
 const LEAST_WIDTH: u16 = 40;
 
 /// One of the two streams that a process writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stream {
     /// Standard output.
     Out,
@@ -45,10 +47,18 @@ fn settle(written: io::Result<()>) {
 }
 
 /// Prints a command's data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Printer;
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Printer {
+    /// Whether messages may have colours.
+    colours: bool,
+}
 
 impl Printer {
+    /// For the streams that we have, with colours where they may be.
+    pub(crate) fn new(environment: &Environment) -> Self {
+        Self { colours: may_paint(Stream::Err, environment) }
+    }
+
     /// Prints text to standard output, with a line end. What can't be written is
     /// told by [`Printer::lost`].
     pub(crate) fn text(self, text: &str) {
@@ -99,7 +109,12 @@ impl Printer {
     /// Says something to the person, on standard error.
     pub(crate) fn note(self, text: &str) {
         let mut err = io::stderr().lock();
-        drop(writeln!(err, "{text}"));
+        drop(writeln!(err, "{}", self.painted(text)));
+    }
+
+    /// A message with colours, where there may be some.
+    pub(crate) fn painted(self, text: &str) -> String {
+        painted_message(text, self.colours)
     }
 
     /// Passes bytes through that were masked already. False: nobody reads them.
@@ -132,15 +147,21 @@ impl Printer {
 
     /// How wide a table may be, in columns.
     pub(crate) fn width(self) -> u16 {
-        let stdout = io::stdout();
-        if !stdout.is_terminal() {
-            return PIPED_WIDTH;
-        }
-        rustix::termios::tcgetwinsize(&stdout)
-            .map(|size| size.ws_col)
-            .ok()
-            .filter(|columns| *columns > 0)
-            .map_or(PIPED_WIDTH, |columns| columns.max(LEAST_WIDTH))
+        let columns = self.size(Stream::Out).0.max(usize::from(LEAST_WIDTH));
+        u16::try_from(columns).unwrap_or(PIPED.0)
+    }
+
+    /// The columns and lines of the terminal that a stream goes to; usual ones
+    /// where it goes elsewhere.
+    pub(crate) fn size(self, stream: Stream) -> (usize, usize) {
+        let size = match stream {
+            Stream::Out => rustix::termios::tcgetwinsize(io::stdout()),
+            Stream::Err => rustix::termios::tcgetwinsize(io::stderr()),
+        };
+        let or = |found: u16, usual: u16| usize::from(if found == 0 { usual } else { found });
+        size.map_or((PIPED.0.into(), PIPED.1.into()), |size| {
+            (or(size.ws_col, PIPED.0), or(size.ws_row, PIPED.1))
+        })
     }
 }
 
@@ -167,7 +188,7 @@ pub fn hide_panic_payloads() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
         let place = place.as_deref().map(escaped).unwrap_or_default();
-        Printer.note(&format!("error: a fault of paramd at {place}; please report it"));
+        Printer::default().note(&format!("error: a fault of paramd at {place}; please report it"));
     }));
 }
 

@@ -1,10 +1,13 @@
 //! `paramd run`, the reference executor: resolves a run through the daemon and
 //! runs its steps here as child processes.
 
+mod board;
 pub(crate) mod exec;
 mod files;
+mod filter;
 mod groups;
 mod job;
+mod live;
 pub(crate) mod mask;
 mod output;
 mod plan;
@@ -33,8 +36,8 @@ struct Shared {
     environment: Environment,
     output: Output,
     groups: Groups,
-    /// The secrets that were said to be too short to be masked.
-    told_short: Mutex<BTreeSet<String>>,
+    /// The secrets, each of a step, that were said to be too short to be masked.
+    told_short: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// Where children stand.
@@ -82,16 +85,25 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
     announce(&prepared, run, snapshot);
 
     let name = run.name.clone().unwrap_or(name);
-    let daemon = prepared.daemon.clone();
-    let shared = Arc::new(Shared::new(&prepared.app, daemon, name, Place::Beside));
+    let app = &prepared.app;
+    let shared = Arc::new(Shared {
+        output: Output::live(app.printer, &app.environment),
+        ..Shared::new(app, prepared.daemon.clone(), name, Place::Beside)
+    });
     let planned = tokio::select! {
         planned = plan::prepare(&shared, &snapshot.steps) => planned.map_err(Ending::Refused),
         stop = signals.next() => Err(Ending::Cancelled(stop)),
     };
     let ending = match planned {
-        Ok(steps) => schedule::execute(&shared, steps, &mut signals).await,
+        Ok(steps) => {
+            let keeper = tokio::spawn(live::kept_up(Arc::clone(&shared)));
+            let ending = schedule::execute(&shared, steps, &mut signals).await;
+            keeper.abort();
+            ending
+        }
         Err(ending) => ending,
     };
+    shared.output.close();
     finish(&shared, ending).await
 }
 

@@ -1,6 +1,5 @@
 //! `paramd serve`: runs the daemon.
 
-use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,8 @@ use super::App;
 use super::client::Endpoint;
 use super::error::CliError;
 use super::exit::Exit;
+use super::paint::may_paint;
+use super::printer::Stream;
 use crate::daemon::{self, DaemonError, DevOptions, Prepared, ServeOptions, Signals};
 use crate::definition::settings::{Listen, LogForm};
 use crate::secret::SecretBytes;
@@ -171,7 +172,7 @@ fn start_log(
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(|about| about.target() == spans::TARGET))
     });
-    let colours = std::io::stderr().is_terminal() && app.environment.value("NO_COLOR").is_none();
+    let colours = may_paint(Stream::Err, &app.environment);
     let text = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let layer = match format {
         LogFormat::Text => text.boxed(),

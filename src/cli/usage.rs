@@ -10,12 +10,12 @@ use super::exit::Exit;
 use super::printer::Printer;
 
 /// Prints help, the version, or what is wrong with the command line.
-pub(crate) fn tell(error: &clap::Error) -> Exit {
+pub(crate) fn tell(error: &clap::Error, printer: Printer) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        Printer.text(&error.render().to_string());
+        printer.text(&error.render().to_string());
         return Exit::Success;
     }
-    Printer.error(&translated(error));
+    printer.error(&translated(error));
     Exit::Usage
 }
 

@@ -36,31 +36,55 @@ pub(super) fn patterns<'a>(secrets: impl Iterator<Item = &'a [u8]>) -> BTreeSet<
     pieces
 }
 
-/// The secret, its lines and the leaves of its JSON.
+/// The secret, its lines and the leaves of its JSON, as far as they are long
+/// enough.
 fn collect(secret: &[u8], pieces: &mut BTreeSet<Vec<u8>>) {
     if !is_maskable(secret) {
         return;
     }
     add_lines(secret, pieces);
-    if let Ok(tree @ (Json::Object(_) | Json::Array(_) | Json::String(_))) =
-        serde_json::from_slice(secret)
-    {
-        let mut rest = vec![&tree];
-        while let Some(value) = rest.pop() {
-            match value {
-                Json::Object(fields) => rest.extend(fields.values()),
-                Json::Array(items) => rest.extend(items),
-                Json::String(text) => add_lines(text.as_bytes(), pieces),
-                Json::Number(number) => add_lines(number.to_string().as_bytes(), pieces),
-                Json::Null | Json::Bool(_) => {}
-            }
+    if let Some(tree) = json(secret) {
+        each_leaf(&tree, |leaf| add_lines(leaf, pieces));
+    }
+}
+
+/// Whether a line of a secret, or of a leaf of a JSON one, is too short to be
+/// looked for. The lines of JSON itself aren't secret, its leaves are.
+pub(super) fn has_short_piece(secret: &[u8]) -> bool {
+    let short = |text: &[u8]| lines(text).any(|line| !line.is_empty() && !is_maskable(line));
+    let Some(tree) = json(secret) else { return short(secret) };
+    let mut found = false;
+    each_leaf(&tree, |leaf| found |= short(leaf));
+    found
+}
+
+fn json(secret: &[u8]) -> Option<Json> {
+    serde_json::from_slice(secret)
+        .ok()
+        .filter(|tree| matches!(tree, Json::Object(_) | Json::Array(_) | Json::String(_)))
+}
+
+/// Gives each text and number in a tree.
+fn each_leaf(tree: &Json, mut take: impl FnMut(&[u8])) {
+    let mut rest = vec![tree];
+    while let Some(value) = rest.pop() {
+        match value {
+            Json::Object(fields) => rest.extend(fields.values()),
+            Json::Array(items) => rest.extend(items),
+            Json::String(text) => take(text.as_bytes()),
+            Json::Number(number) => take(number.to_string().as_bytes()),
+            Json::Null | Json::Bool(_) => {}
         }
     }
 }
 
+/// Without the spaces around each.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii)
+}
+
 fn add_lines(text: &[u8], pieces: &mut BTreeSet<Vec<u8>>) {
-    let lines = text.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
-    pieces.extend(lines.chain([text]).filter(|one| is_maskable(one)).map(<[u8]>::to_vec));
+    pieces.extend(lines(text).chain([text]).filter(|one| is_maskable(one)).map(<[u8]>::to_vec));
 }
 
 /// The encoded forms of a piece; none where it is too long for them.

@@ -74,9 +74,33 @@ fn short_secrets_are_left_out_and_line_ends_are_not_part_of_one() {
     let short = SecretBytes::new(b"1234567".to_vec());
     let padded = SecretBytes::new(b"1234567\n\n".to_vec());
     let long = SecretBytes::new(b"12345678\r\n".to_vec());
-    assert!(!can_mask(&short) && !can_mask(&padded) && can_mask(&long));
+    assert_eq!(
+        [&short, &padded, &long].map(coverage),
+        [Coverage::Nothing, Coverage::Nothing, Coverage::Whole]
+    );
     let secrets = SecretSet::new([&short, &padded, &long]);
     assert_eq!(masked(&secrets, &[b"1234567 12345678\n"]), b"1234567 [REDACTED]\n");
+}
+
+#[test]
+fn a_line_or_leaf_that_is_too_short_is_known() {
+    let of = |text: &str| coverage(&SecretBytes::new(text.into()));
+    for (text, found) in [
+        ("", Coverage::Whole),
+        ("\n", Coverage::Whole),
+        ("1234567", Coverage::Nothing),
+        ("12345678", Coverage::Whole),
+        ("a-first-line\n\nanother-line\n", Coverage::Whole),
+        ("a-first-line\nshort\nanother-line\n", Coverage::InPart),
+        ("short      ", Coverage::InPart),
+        (r#"{"user": "long-enough", "flag": true, "none": null}"#, Coverage::Whole),
+        (r#"{"user": "long-enough", "port": 5432}"#, Coverage::InPart),
+        (r#"["long-enough", ["abc"]]"#, Coverage::InPart),
+        ("{\n  \"key\": \"long-enough\"\n}\n", Coverage::Whole),
+        (r#""a-json-text\nabc""#, Coverage::InPart),
+    ] {
+        assert_eq!(of(text), found, "{text:?}");
+    }
 }
 
 #[test]

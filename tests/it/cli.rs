@@ -9,6 +9,7 @@ mod live;
 mod mask;
 mod run;
 mod tail;
+mod terminal;
 
 use crate::support::config::Config;
 use crate::support::daemon::{Daemon, Launch};

@@ -10,6 +10,7 @@ pub(crate) mod otlp;
 pub(crate) mod postgres;
 pub(crate) mod raft;
 pub(crate) mod status;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod yaml;
 

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::board::State;
 use super::files::Folder;
 use super::groups::Member;
 use super::output::Writer;
@@ -25,7 +26,8 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::printer::Stream;
 use crate::cli::reveal;
-use crate::mask::{Masker, SecretSet, can_mask};
+use crate::cli::text::ticked;
+use crate::mask::{Coverage, Masker, SecretSet, coverage};
 use crate::proto::v1;
 use crate::secret::SecretBytes;
 
@@ -49,13 +51,16 @@ pub(super) struct Ended {
 pub(super) async fn run(shared: Arc<Shared>, job: Job, writer: Writer) -> Ended {
     let exit = match attempt(&shared, &job, writer).await {
         Ok(Some((status, took))) => {
-            let took = took.as_secs_f32();
-            shared.output.note(&format!("{} {} after {took:.1} s", job.title, words(status)));
+            let (words, good) = (words(status), status.success());
+            shared.output.step(&job.title, &State::Ended { words, good, took });
             exit_of(status)
         }
-        Ok(None) => not_begun(&shared),
+        Ok(None) => {
+            shared.output.step(&job.title, &State::NotStarted);
+            not_begun(&shared)
+        }
         Err(error) => {
-            shared.output.note(&format!("{} failed", job.title));
+            shared.output.step(&job.title, &State::Failed);
             shared.output.note(&error.to_string());
             error.exit
         }
@@ -93,8 +98,8 @@ pub(super) async fn attempt(
     drop(command);
     let member = shared.groups.add(child.id(), shared.place);
     if shared.place == Place::Beside {
-        let items = if job.items.is_empty() { String::new() } else { format!(" ({})", job.items) };
-        shared.output.note(&format!("{} started{items}", job.title));
+        let running = State::Running { items: job.items.clone(), since: begun };
+        shared.output.step(&job.title, &running);
     }
 
     let until = watch::Sender::new(None);
@@ -164,17 +169,22 @@ pub(super) async fn revealed(
     Ok(found.into_iter().map(|one| (one.name, one.bytes)).collect())
 }
 
-/// Says which secrets can't be masked, each once.
+/// Tells once what of a step's secrets its output doesn't hide.
 pub(super) fn tell_short(shared: &Shared, job: &Job, secrets: &BTreeMap<String, SecretBytes>) {
-    for (name, _) in secrets.iter().filter(|(_, bytes)| !can_mask(bytes)) {
-        let mut told = shared.told_short.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(name.clone()) {
-            shared.output.note(&format!(
-                "warning: secret `{name}` of {} is too short to be masked in its output",
-                job.step
-            ));
+    let mut told = shared.told_short.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tell = |found: Coverage, what: &str| {
+        let names = secrets.iter().filter(|(_, bytes)| coverage(bytes) == found);
+        let names: Vec<&str> = names
+            .map(|(name, _)| name.as_str())
+            .filter(|name| told.insert((job.step.clone(), (*name).to_owned())))
+            .collect();
+        if !names.is_empty() {
+            let (step, names) = (&job.step, ticked(names));
+            shared.output.note(&format!("warning: {what} in the output of `{step}`: {names}"));
         }
-    }
+    };
+    tell(Coverage::Nothing, "too short to be masked");
+    tell(Coverage::InPart, "in part too short to be masked");
 }
 
 fn folder(

@@ -1,19 +1,25 @@
 //! Joins the output of children that run at the same time: line by line, each
 //! line with its step's name, and a line that isn't ended yet shown at once.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::board::{Board, State};
+use super::live::{Live, Terminal};
+use crate::cli::environment::Environment;
+use crate::cli::paint::{may_paint, may_redraw};
 use crate::cli::printer::{Printer, Stream};
 use crate::cli::text::escaped;
 
 /// The number of the executor's own lines.
-const OWN: usize = usize::MAX;
+pub(super) const OWN: usize = usize::MAX;
 
 /// Our standard output and standard error.
 pub(super) struct Output {
     sink: Sink,
     out: Mutex<Lane>,
     err: Mutex<Lane>,
+    /// On a terminal, the steps' rows; they have its streams.
+    live: Option<Mutex<Live>>,
 }
 
 /// Where joined output goes.
@@ -22,7 +28,28 @@ enum Sink {
     Process(Printer),
     /// A test that looks at it, both streams in one.
     #[cfg(test)]
-    Memory(Mutex<Vec<u8>>),
+    Memory(Mutex<Vec<u8>>, (usize, usize)),
+}
+
+impl Terminal for Sink {
+    fn put(&self, stream: Stream, bytes: &[u8]) -> bool {
+        match self {
+            Self::Process(printer) => printer.pass(stream, bytes),
+            #[cfg(test)]
+            Self::Memory(kept, _) => {
+                kept.lock().unwrap().extend(bytes);
+                true
+            }
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Process(printer) => printer.size(Stream::Err),
+            #[cfg(test)]
+            Self::Memory(_, size) => *size,
+        }
+    }
 }
 
 /// Who writes: a number of its own, and what its lines begin with.
@@ -35,59 +62,137 @@ pub(super) struct Writer {
 }
 
 impl Output {
+    /// Lines as they come.
     pub(super) fn new(printer: Printer) -> Self {
-        Self { sink: Sink::Process(printer), out: Mutex::default(), err: Mutex::default() }
+        Self::into(Sink::Process(printer), None)
+    }
+
+    /// With the steps' rows, where standard error is a terminal that can show
+    /// them.
+    pub(super) fn live(printer: Printer, environment: &Environment) -> Self {
+        if !may_redraw(environment) {
+            return Self::new(printer);
+        }
+        let live = Live::new(may_paint(Stream::Err, environment), printer.is_terminal());
+        Self::into(Sink::Process(printer), Some(live))
+    }
+
+    fn into(sink: Sink, live: Option<Live>) -> Self {
+        let live = live.map(Mutex::new);
+        Self { sink, out: Mutex::default(), err: Mutex::default(), live }
     }
 
     #[cfg(test)]
     pub(super) fn kept() -> Self {
-        let sink = Sink::Memory(Mutex::default());
-        Self { sink, out: Mutex::default(), err: Mutex::default() }
+        Self::into(Sink::Memory(Mutex::default(), (80, 24)), None)
+    }
+
+    /// With rows, on a terminal of so many columns and lines.
+    #[cfg(test)]
+    pub(super) fn kept_live(width: usize, height: usize) -> Self {
+        Self::into(Sink::Memory(Mutex::default(), (width, height)), Some(Live::new(false, true)))
+    }
+
+    /// What others write to the same terminal.
+    #[cfg(test)]
+    pub(super) fn put(&self, text: &str) {
+        self.sink.put(Stream::Err, text.as_bytes());
     }
 
     /// What was written so far.
     #[cfg(test)]
     pub(super) fn text(&self) -> String {
         match &self.sink {
-            Sink::Memory(kept) => String::from_utf8_lossy(&kept.lock().unwrap()).into_owned(),
+            Sink::Memory(kept, _) => String::from_utf8_lossy(&kept.lock().unwrap()).into_owned(),
             Sink::Process(_) => String::new(),
         }
+    }
+
+    /// Takes in all steps, before the first starts.
+    pub(super) fn begin(&self, board: Board) {
+        self.with_live(|live| live.begin(board, &self.sink));
+    }
+
+    /// Tells how a step stands now, or one instance of it: by its row where there
+    /// is one, else by a line.
+    pub(super) fn step(&self, name: &str, state: &State) {
+        if self.with_live(|live| live.set(name, state, &self.sink)).is_none()
+            && let Some(said) = state.said()
+        {
+            self.note(&format!("{name} {said}"));
+        }
+    }
+
+    /// Brings the rows up to date.
+    pub(super) fn refresh(&self) {
+        self.with_live(|live| live.refresh(&self.sink));
+    }
+
+    /// Draws the rows anew after others had the terminal.
+    pub(super) fn resume(&self) {
+        self.with_live(|live| live.resume(&self.sink));
+    }
+
+    /// Leaves the rows as they are; lines follow below.
+    pub(super) fn close(&self) {
+        self.with_live(|live| live.close(&self.sink));
+    }
+
+    /// Whether there are rows to be kept up to date.
+    pub(super) fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    fn with_live<T>(&self, act: impl FnOnce(&mut Live) -> T) -> Option<T> {
+        self.live.as_ref().map(|live| act(&mut lock(live)))
     }
 
     /// Says a line of the executor's own.
     pub(super) fn note(&self, text: &str) {
         let own = Writer { number: OWN, label: String::new() };
         let lines: Vec<_> = text.lines().map(escaped).collect();
-        self.write(Stream::Err, &own, format!("{}\n", lines.join("\n")).as_bytes());
+        let text = lines.join("\n");
+        let text = match &self.sink {
+            Sink::Process(printer) => printer.painted(&text),
+            #[cfg(test)]
+            Sink::Memory(..) => text,
+        };
+        self.write(Stream::Err, &own, format!("{text}\n").as_bytes());
     }
 
     /// Passes on what a child wrote, masked already. False: nobody reads it.
     pub(super) fn write(&self, stream: Stream, writer: &Writer, bytes: &[u8]) -> bool {
+        if let Some(mut live) = self.live.as_ref().map(lock).filter(|live| live.has(stream)) {
+            return live.write(stream, writer, bytes, &self.sink);
+        }
         let lane = match stream {
             Stream::Out => &self.out,
             Stream::Err => &self.err,
         };
-        let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lane = lock(lane);
         let text = lane.joined(writer, bytes);
-        match &self.sink {
-            Sink::Process(printer) => printer.pass(stream, &text),
-            #[cfg(test)]
-            Sink::Memory(kept) => {
-                kept.lock().unwrap().extend(text);
-                true
-            }
-        }
+        self.sink.put(stream, &text)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One stream: who has begun a line and not ended it.
 #[derive(Default)]
-struct Lane {
+pub(super) struct Lane {
     open: Option<usize>,
 }
 
 impl Lane {
-    fn joined(&mut self, writer: &Writer, bytes: &[u8]) -> Vec<u8> {
+    /// Whether the last line isn't ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The bytes with what has to stand between and before them.
+    pub(super) fn joined(&mut self, writer: &Writer, bytes: &[u8]) -> Vec<u8> {
         let mut text = Vec::with_capacity(bytes.len() + 64);
         if !bytes.is_empty() && self.open.is_some_and(|other| other != writer.number) {
             text.push(b'\n');

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
+use super::board::{Board, State};
 use super::job::{self, Ended};
 use super::output::Writer;
 use super::plan::{Step, Work};
@@ -90,6 +91,7 @@ struct Execution<'a> {
 impl<'a> Execution<'a> {
     fn new(shared: &'a Arc<Shared>, steps: Vec<Step>) -> Self {
         let jobs: usize = steps.iter().map(job_count).sum();
+        shared.output.begin(Board::new(&steps));
         Self {
             shared,
             waiting: steps,
@@ -112,7 +114,7 @@ impl<'a> Execution<'a> {
             let Some(step) = take_ready(&mut self.waiting, &self.done) else { return };
             match step.work {
                 Work::Skip(why) => {
-                    self.shared.output.note(&format!("{} skipped: {why}", step.name));
+                    self.shared.output.step(&step.name, &State::Skipped(why));
                     self.done.insert(step.name);
                 }
                 Work::Run(jobs) => {
@@ -166,7 +168,7 @@ impl<'a> Execution<'a> {
 
     fn ending(self) -> Ending {
         for step in &self.waiting {
-            self.shared.output.note(&format!("{} not started", step.name));
+            self.shared.output.step(&step.name, &State::NotStarted);
         }
         match (self.failed, self.cancelled) {
             (Some(exit), _) => Ending::Failed(exit),

@@ -12,7 +12,7 @@ use crate::support::command::{Ended, paramd};
 use crate::support::status::check_reason;
 use crate::support::wait_for;
 
-async fn outcome(stage: &Stage, id: &str) -> RunOutcome {
+pub(super) async fn outcome(stage: &Stage, id: &str) -> RunOutcome {
     let request = GetRunRequest { run: Some(run_name("shell", id)) };
     let answer = stage.daemon.client().await.runs.get_run(request).await.unwrap().into_inner();
     answer.run.unwrap().outcome()
