@@ -1,5 +1,5 @@
 # Sourced by scripts/test and scripts/demo: what a fresh machine lacks.
-# Everything but a C compiler and PostgreSQL goes below target/.
+# Everything but a C compiler, PostgreSQL and MariaDB goes below target/.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="$root/target/test-tools"
@@ -48,6 +48,19 @@ need_postgres() {
     say "installing postgresql: the tests start servers of their own"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql
+}
+
+# need_mariadb: the server that the tests ask; Debian keeps it out of a user's PATH.
+need_mariadb() {
+    if [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        die "MariaDB is missing: install its server, on Debian with: apt-get install mariadb-server"
+    fi
+    say "installing mariadb-server: the tests start servers of their own"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mariadb-server
 }
 
 # need_components: rustfmt and clippy, where rustup can add them.

@@ -51,7 +51,8 @@ pub(crate) enum LogFormat {
 
 /// Crates that log what a source answered, or a path with its query: off,
 /// whatever PARAMD_LOG asks for.
-const SILENCED: [&str; 6] = ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres", "notify"];
+const SILENCED: [&str; 7] =
+    ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres", "sqlx_mysql", "notify"];
 
 pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
     if app.global.endpoint.is_some() {

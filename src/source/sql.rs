@@ -1,6 +1,9 @@
 //! Queries to a SQL database: fixed text, values bound and never pasted in. One
 //! file or folder a database; `settings.rs` chooses by the scheme of `url`.
 
+mod cells;
+mod login;
+mod mysql;
 mod postgres;
 mod query;
 mod rows;

@@ -77,7 +77,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     let told =
         format!("metrics: \"127.0.0.1:{port}\"\ntraces: {{ otlp: \"{}\" }}\n", receiver.address());
     config.write("paramd.yaml", told + &settings);
-    let everything = "trace,vaultrs=trace,rustify=trace,sqlx=trace,sqlx_core=trace,sqlx_postgres=trace,reqwest=trace,hyper=trace,h2=trace";
+    let everything = "trace,vaultrs=trace,rustify=trace,sqlx=trace,sqlx_core=trace,sqlx_postgres=trace,sqlx_mysql=trace,reqwest=trace,hyper=trace,h2=trace";
     let mut launch = Launch::plain(&config.path, config.around())
         .env("PARAMD_LOG", everything)
         .env("RUST_LOG", everything)

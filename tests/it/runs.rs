@@ -13,6 +13,7 @@ mod life;
 mod limits;
 mod listed;
 mod log;
+mod mariadb;
 mod places;
 mod polls;
 mod postgres;

@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod disk;
+pub(crate) mod mariadb;
 pub(crate) mod otlp;
 pub(crate) mod postgres;
 pub(crate) mod raft;

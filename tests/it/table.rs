@@ -23,6 +23,7 @@ enum Source {
     File,
     Sqlite,
     Postgres,
+    MariaDb,
     Kv1,
     Kv2,
 }
@@ -132,6 +133,8 @@ cells! {
     sqlite Sqlite: there There, absent Absent, timed_out TimedOut, wrong_type WrongType,
         too_many_rows TooManyRows;
     postgres Postgres: there There, absent Absent, denied Denied, timed_out TimedOut,
+        wrong_type WrongType, too_many_rows TooManyRows;
+    mariadb MariaDb: there There, absent Absent, denied Denied, timed_out TimedOut,
         wrong_type WrongType, too_many_rows TooManyRows;
     vault_kv1 Kv1: there There, absent Absent, denied Denied, sealed Sealed,
         missing_mount MissingMount, timed_out TimedOut, wrong_type WrongType;

@@ -18,10 +18,10 @@ use sqlx::{
 };
 
 use self::bind::Bound;
-use self::cell::Budget;
 use self::form::Form;
 use self::options::Login;
 use self::pool::Pool;
+use super::cells::Budget;
 use super::rows::{Shape, declared_of};
 use super::settings::{Limits, ServerSettings};
 use super::{SHAPE, query};

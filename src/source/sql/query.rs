@@ -6,6 +6,8 @@
 //! database then reads differently is caught where the statement is prepared: its
 //! binds are counted again there.
 
+mod mysql;
+
 use std::collections::BTreeMap;
 
 /// The most bytes of a query.
@@ -40,6 +42,28 @@ pub(super) fn numbered(text: &str) -> Result<String, QueryError> {
     Ok(numbered)
 }
 
+/// The statement, without a `;`, with a `?` for each bind, and their names in the
+/// order of the text. It is one that MySQL reads as we do.
+pub(super) fn positional(text: &str) -> Result<(String, Vec<&str>), QueryError> {
+    let query = parse_as(text, Dialect::MySql)?;
+    let mut positional = String::with_capacity(text.len() + query.places.len());
+    let mut names = Vec::with_capacity(query.places.len());
+    let mut taken = 0;
+    for (at, name) in &query.places {
+        positional += text.get(taken..*at).unwrap_or_default();
+        positional += " ? ";
+        names.push(*name);
+        taken = at + 1 + name.len();
+    }
+    positional += text.get(taken..query.end).unwrap_or_default();
+    Ok((positional, names))
+}
+
+/// What MySQL would read differently in a query; nothing: all is the same.
+pub(super) fn foreign_to_mysql(text: &str) -> Option<&'static str> {
+    parse_as(text, Dialect::MySql).err().map(|error| error.problem)
+}
+
 /// Why a text isn't a query that may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueryError {
@@ -53,15 +77,28 @@ pub(super) struct QueryError {
 
 const NAMED: &str = "write `:name`, and give it a value under `bind`";
 
+/// Whose text it is, as far as that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// That of any database.
+    Any,
+    /// MySQL's, of which what means something else there is refused.
+    MySql,
+}
+
 /// Reads a query.
 pub(super) fn parse(text: &str) -> Result<Query<'_>, QueryError> {
+    parse_as(text, Dialect::Any)
+}
+
+fn parse_as(text: &str, dialect: Dialect) -> Result<Query<'_>, QueryError> {
     if text.len() > MAX_QUERY {
         return Err(error(0, "the query has more than 64 KiB", "make a view of it"));
     }
     if let Some(at) = text.find('\0') {
         return Err(error(at, "the query has a NUL byte", "remove it"));
     }
-    let mut lexer = Lexer { text, at: 0, binds: BTreeMap::new(), places: Vec::new() };
+    let mut lexer = Lexer { text, dialect, at: 0, binds: BTreeMap::new(), places: Vec::new() };
     let mut started = false;
     let mut end = None;
     while lexer.at < text.len() {
@@ -107,6 +144,7 @@ enum Token {
 
 struct Lexer<'q> {
     text: &'q str,
+    dialect: Dialect,
     at: usize,
     binds: BTreeMap<&'q str, usize>,
     places: Vec<(usize, &'q str)>,
@@ -119,6 +157,11 @@ impl<'q> Lexer<'q> {
 
     fn token(&mut self) -> Result<Token, QueryError> {
         let rest = self.rest();
+        if self.dialect == Dialect::MySql
+            && let Some((problem, help)) = mysql::foreign(rest)
+        {
+            return Err(error(self.at, problem, help));
+        }
         let mut characters = rest.chars();
         let first = characters.next().unwrap_or_default();
         let second = characters.next().unwrap_or_default();

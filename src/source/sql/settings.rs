@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::url::{self, Server, Url};
-use super::{postgres, sqlite};
+use super::{mysql, postgres, query, sqlite};
 use crate::credential::Credential;
-use crate::source::{ConnectError, Environment, Settings, Source};
+use crate::source::{ConnectError, Environment, Read, Settings, Source};
 use crate::value::MAX_ITEMS;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{Fields, duration, integer, text};
@@ -56,13 +56,15 @@ pub(super) struct ServerSettings {
 enum Database {
     Sqlite(sqlite::Sqlite),
     Postgres(ServerSettings),
+    MySql(ServerSettings),
 }
 
 impl Settings for Database {
     fn files(&self) -> Vec<&Path> {
         match self {
-            Self::Postgres(ServerSettings { tls: Tls::On(Some(ca)), .. }) => vec![ca],
-            Self::Postgres(_) | Self::Sqlite(_) => Vec::new(),
+            Self::Postgres(ServerSettings { tls: Tls::On(Some(ca)), .. })
+            | Self::MySql(ServerSettings { tls: Tls::On(Some(ca)), .. }) => vec![ca],
+            Self::Postgres(_) | Self::MySql(_) | Self::Sqlite(_) => Vec::new(),
         }
     }
 
@@ -72,6 +74,14 @@ impl Settings for Database {
             Self::Postgres(server) => {
                 Ok(Arc::new(postgres::Postgres::new(server.clone(), environment)?))
             }
+            Self::MySql(server) => Ok(Arc::new(mysql::MySql::new(server, environment)?)),
+        }
+    }
+
+    fn refuses(&self, read: &Read) -> Option<&'static str> {
+        match self {
+            Self::MySql(_) => read.query.as_deref().and_then(query::foreign_to_mysql),
+            Self::Sqlite(_) | Self::Postgres(_) => None,
         }
     }
 }
@@ -103,6 +113,7 @@ pub(super) fn read(node: &Node, base: &Path, problems: &mut Problems) -> Option<
             Database::Sqlite(sqlite::Sqlite::new(base.join(file), limits))
         }
         Url::Postgres(address) => Database::Postgres(server.read(address, limits, base, problems)?),
+        Url::MySql(address) => Database::MySql(server.read(address, limits, base, problems)?),
     };
     (problems.list.len() == before).then(|| Arc::new(database) as Arc<dyn Settings>)
 }

@@ -177,12 +177,16 @@ fn settings_name_a_file_or_a_server() {
         "{ url: 'postgres://u@db/x', password: { env: P } }",
         "{ url: 'postgres://u@db/x', password: { file: p }, tls: off, connections: 1 }",
         "{ url: 'postgres://u@db/x', ca: ca.pem, tls: on, timeout: 2s, max_rows: 5 }",
+        "{ url: 'mysql://u@db/x', password: { env: P }, connections: 2 }",
+        "{ url: 'mariadb://u@%2Frun%2Fmysqld.sock/x', timeout: 2s, max_rows: 5 }",
     ] {
         assert!(read(good).is_ok(), "{good}");
     }
     for bad in [
         "{}",
         "{ url: 'mysql://db/x' }",
+        "{ url: 'mysql://u:hunter2@db/x' }",
+        "{ url: 'mysql://u@db/x', tls: off, ca: ca.pem }",
         "{ url: 'sqlite:' }",
         "{ url: 'sqlite::memory:' }",
         "{ url: 'sqlite://w.db' }",

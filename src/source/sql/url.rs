@@ -12,6 +12,8 @@ pub(super) enum Url {
     Sqlite(String),
     /// A server of PostgreSQL.
     Postgres(Server),
+    /// A server of MySQL or MariaDB.
+    MySql(Server),
 }
 
 /// A server and a database of it. It has no password.
@@ -32,7 +34,7 @@ pub(super) struct Server {
 pub(super) enum Host {
     /// A name or an address.
     Network(String),
-    /// The folder of its socket.
+    /// Its socket; for PostgreSQL the folder of it.
     Socket(PathBuf),
 }
 
@@ -53,6 +55,11 @@ pub(super) type UrlError = (&'static str, &'static str);
 
 const SQLITE: &str = "such as `sqlite:warehouse.db`, relative to `paramd.yaml`";
 const SERVER: &str = "such as `postgres://reader@db.example:5432/features`";
+const MYSQL_SERVER: &str = "such as `mysql://reader@db.example:3306/features`";
+const POSTGRES: &str = "`url` must be `postgres://USER@HOST/DATABASE`";
+const MYSQL: &str = "`url` must be `mysql://USER@HOST/DATABASE`";
+const ANY: &str = "`url` must be `sqlite:FILE`, or `postgres://` or `mysql://` and then \
+    `USER@HOST/DATABASE`";
 
 /// Reads an address. Its text may hold a password, so it is never shown.
 pub(super) fn read(text: &str) -> Result<Url, UrlError> {
@@ -61,14 +68,15 @@ pub(super) fn read(text: &str) -> Result<Url, UrlError> {
             None => Ok(Url::Sqlite(path.to_owned())),
             Some(problem) => Err((problem, SQLITE)),
         },
-        Some(("postgres" | "postgresql", rest)) => match server(rest) {
+        Some(("postgres" | "postgresql", rest)) => match server(rest, POSTGRES) {
             Ok(server) => Ok(Url::Postgres(server)),
             Err(problem) => Err((problem, SERVER)),
         },
-        Some(("mysql" | "mariadb", _)) => {
-            Err(("this release asks SQLite and PostgreSQL; MySQL comes later", SERVER))
-        }
-        _ => Err(("`url` must be `sqlite:FILE` or `postgres://USER@HOST/DATABASE`", SERVER)),
+        Some(("mysql" | "mariadb", rest)) => match server(rest, MYSQL) {
+            Ok(server) => Ok(Url::MySql(server)),
+            Err(problem) => Err((problem, MYSQL_SERVER)),
+        },
+        _ => Err((ANY, SERVER)),
     }
 }
 
@@ -86,21 +94,20 @@ fn wrong_path(path: &str) -> Option<&'static str> {
     }
 }
 
-fn server(text: &str) -> Result<Server, &'static str> {
-    const SHAPE: &str = "`url` must be `postgres://USER@HOST/DATABASE`";
+fn server(text: &str, shape: &'static str) -> Result<Server, &'static str> {
     if text.contains(['?', '#']) {
         return Err("`url` has no options: `ca`, `tls`, `timeout` are keys of their own");
     }
     let (authority, database) =
-        text.strip_prefix("//").and_then(|rest| rest.split_once('/')).ok_or(SHAPE)?;
+        text.strip_prefix("//").and_then(|rest| rest.split_once('/')).ok_or(shape)?;
     let (user, place) = authority.rsplit_once('@').ok_or("`url` names no user")?;
     if user.contains(':') {
         return Err("a password is never written here: say where it is under `password`");
     }
     let (host, port) = host_and_port(place).ok_or("the host or port of `url` isn't one")?;
-    let (user, database) = (decoded(user).ok_or(SHAPE)?, decoded(database).ok_or(SHAPE)?);
+    let (user, database) = (decoded(user).ok_or(shape)?, decoded(database).ok_or(shape)?);
     if database.contains('/') {
-        return Err(SHAPE);
+        return Err(shape);
     }
     Ok(Server { user, host, port, database })
 }
@@ -165,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn mysql_has_two_names() {
+        for text in ["mysql://u@db:3307/x", "mariadb://u@db:3307/x"] {
+            let Ok(Url::MySql(server)) = read(text) else { panic!("{text}") };
+            assert_eq!((server.port, server.database.as_str()), (Some(3307), "x"));
+        }
+    }
+
+    #[test]
     fn what_isnt_an_address_is_refused_and_not_quoted() {
         for text in [
             "postgres://u:hunter2@db/x",
@@ -182,7 +197,10 @@ mod tests {
             "postgres://u@d b/hunter2",
             "postgres://u@db/hunter2/y",
             "postgres://u@db/hun%00ter2",
-            "mysql://u@db/hunter2",
+            "mysql://u:hunter2@db/x",
+            "mysql://u@db/",
+            "mariadb://db/hunter2",
+            "oracle://u@db/hunter2",
             "hunter2",
         ] {
             let (problem, help) = read(text).unwrap_err();

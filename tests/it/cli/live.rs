@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::bao::Bao;
 use crate::support::command::{Ended, paramd};
 use crate::support::config::Config;
+use crate::support::mariadb::{self, MariaDb};
 use crate::support::postgres::{PASSWORD, Postgres};
 
 const VAULTED: &str = r#"name: vaulted
@@ -76,19 +77,23 @@ async fn what_a_policy_lacks_is_told_and_no_secret_is_read() {
     ended.says(&["login_failed", "main: 0 checked, 3 without an answer"]);
 }
 
+/// A configuration whose only source is this server.
+fn database(url: &str, text: &str) -> Config {
+    let sources = format!(
+        "  db: {{ sql: {{ url: \"{url}\", password: {{ file: password }} }}, \
+         grants: [{{ pipelines: [\"*\"] }}] }}\n"
+    );
+    Config::new(&sources, "asked", text)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_on_a_missing_table_is_told() {
     let server = Postgres::start().await;
-    let sources = format!(
-        "  db: {{ sql: {{ url: \"{}\", password: {{ file: password }} }}, \
-         grants: [{{ pipelines: [\"*\"] }}] }}\n",
-        server.url("reader")
-    );
     let text = "name: asked\nparameters:\n  \
          good: { type: integer, from: { sql: { query: select 1 as x } } }\n  \
          bad: { type: integer, from: { sql: { query: select n from missing } } }\n\
          steps: [{ name: go, params: [good, bad], run: [echo] }]\n";
-    let config = Config::new(&sources, "asked", text);
+    let config = database(&server.url("reader"), text);
     config.write_secret("password", PASSWORD);
     let ended = live(&config, &[]);
     assert_eq!(ended.status, Some(1), "{ended:#?}");
@@ -202,4 +207,44 @@ steps: [{ name: go, params: [a, b, c, d, e, f, g], run: [echo] }]
     // The namespace is the token's: without it, nothing can be read.
     config.replace("paramd.yaml", &[("namespace: team, ", "")]);
     asked().ended().says(&["one: 0 checked, 2 without an answer", "other: 2 checked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_prepares_each_query_and_does_none() {
+    let server = MariaDb::start().await;
+    server
+        .execute(
+            "create table t (n int, name varchar(10)); create table hidden (n int); \
+             create table log (note text); \
+             create function write_it() returns int begin insert into log values ('x'); return 1; end; \
+             grant select on features.t to reader; grant insert on features.log to reader",
+        )
+        .await;
+    let mut text = "name: asked\nparameters:\n".to_owned();
+    let queries = [
+        ("good", "integer", "select n from t where name = 'x'"),
+        ("does", "integer", "select write_it()"),
+        ("missing", "integer", "select absent from t"),
+        ("typed", "integer", "select name from t"),
+        ("denied", "integer", "select n from hidden"),
+        ("wide", "integer", "select n, n from t"),
+    ];
+    for (name, kind, query) in queries {
+        text += &format!(
+            "  {name}: {{ type: {kind}, from: {{ sql: {{ query: {} }} }} }}\n",
+            json!(query)
+        );
+    }
+    text += "steps: [{ name: go, params: [good], run: [echo] }]\n";
+    let config = database(&server.url("reader"), &text);
+    config.write_secret("password", mariadb::PASSWORD);
+    let ended = live(&config, &[]);
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    ended
+        .says(&["asked.yaml:4:", "or the query would write"])
+        .says(&["asked.yaml:5:", "doesn't take the query", "asked.yaml:6:", "column 1"])
+        .says(&["asked.yaml:7:", "no right", "asked.yaml:8:", "several columns"])
+        .says(&["db: 6 checked", "5 errors"])
+        .hides(&["`good`", mariadb::PASSWORD]);
+    assert_eq!(server.count("select count(*) from log").await, 0);
 }

@@ -9,6 +9,7 @@ use super::{Condition, Source, VALUE};
 use crate::support::bao::Bao;
 use crate::support::config::{Config, database};
 use crate::support::daemon::{Daemon, Launch};
+use crate::support::mariadb::{self, MariaDb};
 use crate::support::postgres::{PASSWORD, Postgres};
 
 /// What a cell stands on; servers go with it.
@@ -17,6 +18,7 @@ pub(super) struct Stage {
     _config: Config,
     _bao: Option<Bao>,
     _postgres: Option<Postgres>,
+    _mariadb: Option<MariaDb>,
 }
 
 /// The parameter's declaration and the source in `paramd.yaml`.
@@ -26,7 +28,7 @@ struct Cell {
 }
 
 pub(super) async fn stage(source: Source, condition: Condition, default: bool) -> Stage {
-    let (mut bao, mut postgres) = (None, None);
+    let (mut bao, mut postgres, mut mariadb) = (None, None, None);
     let cell = match source {
         Source::Env => env(condition),
         Source::File => file(condition),
@@ -40,7 +42,19 @@ pub(super) async fn stage(source: Source, condition: Condition, default: bool) -
             }
             let rows = format!("insert into t values ('{VALUE}'), ('b'), ('c')");
             server.execute(&rows).await;
-            Cell { from: query(condition, "select pg_sleep(60)::text"), source: sql(server) }
+            let source = sql(&server.url("reader"));
+            Cell { from: query(condition, "select pg_sleep(60)::text"), source }
+        }
+        Source::MariaDb => {
+            let server = mariadb.insert(MariaDb::start().await);
+            server.execute("create table t (v varchar(40))").await;
+            if condition != Condition::Denied {
+                server.execute("grant select on features.t to reader").await;
+            }
+            let rows = format!("insert into t values ('{VALUE}'), ('b'), ('c')");
+            server.execute(&rows).await;
+            let source = sql(&server.url("reader"));
+            Cell { from: query(condition, "select cast(sleep(60) as char)"), source }
         }
         Source::Kv1 => vault(bao.insert(Bao::start().await), condition, "one", false).await,
         Source::Kv2 => vault(bao.insert(Bao::start().await), condition, "secret", true).await,
@@ -48,6 +62,8 @@ pub(super) async fn stage(source: Source, condition: Condition, default: bool) -
     let config = Config::new(&cell.source, "cell", &pipeline(&cell, source, condition, default));
     let settings = std::fs::read_to_string(config.path.join("paramd.yaml")).unwrap();
     config.write("paramd.yaml", format!("resolve_timeout: {}\n{settings}", budget(condition)));
+    let password = if mariadb.is_some() { mariadb::PASSWORD } else { PASSWORD };
+    config.write_secret("password", password);
     surround(&config, bao.as_ref()).await;
     let mut launch = Launch::plain(&config.path, config.around());
     if condition != Condition::Absent {
@@ -57,7 +73,7 @@ pub(super) async fn stage(source: Source, condition: Condition, default: bool) -
     if condition == Condition::Sealed {
         bao.as_ref().unwrap().seal().await;
     }
-    Stage { daemon, _config: config, _bao: bao, _postgres: postgres }
+    Stage { daemon, _config: config, _bao: bao, _postgres: postgres, _mariadb: mariadb }
 }
 
 /// What answers at all answers long before; what doesn't is not waited for.
@@ -97,7 +113,6 @@ async fn surround(config: &Config, bao: Option<&Bao>) {
     std::os::unix::fs::symlink("../outside", config.path.join("files/out")).unwrap();
     let rows = format!("create table t (v text); insert into t values ('{VALUE}'), ('b'), ('c')");
     database(&config.path.join("cell.db"), &rows);
-    config.write_secret("password", PASSWORD);
     if let Some(bao) = bao {
         let (role, secret) = bao.role().await;
         config.write_secret("role", role);
@@ -145,11 +160,10 @@ fn sqlite() -> String {
         .to_owned()
 }
 
-fn sql(server: &Postgres) -> String {
+fn sql(url: &str) -> String {
     format!(
-        "  it: {{ sql: {{ url: \"{}\", password: {{ file: password }}, max_rows: 2 }}, \
-         grants: [{{ pipelines: [\"*\"] }}] }}\n",
-        server.url("reader")
+        "  it: {{ sql: {{ url: \"{url}\", password: {{ file: password }}, max_rows: 2 }}, \
+         grants: [{{ pipelines: [\"*\"] }}] }}\n"
     )
 }
 

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 
 use super::form::Form;
 use crate::source::Cause;
-use crate::value::{MAX_ITEMS, MAX_VALUE_BYTES, Value, json};
+use crate::source::sql::cells::{Budget, finite, in_years, single, utf8};
+use crate::value::{MAX_ITEMS, Value, json};
 
 /// Microseconds from 1970 to 2000, where the server counts from.
 pub(super) const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
@@ -16,23 +17,6 @@ pub(super) const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 pub(super) const EPOCH_DAYS: i32 = 10_957;
 /// The most dimensions of an array.
 const MAX_DIMENSIONS: usize = 6;
-
-/// How many bytes an answer may still grow by.
-#[derive(Debug)]
-pub(super) struct Budget(usize);
-
-impl Budget {
-    /// That of one value, which an answer becomes.
-    pub(super) fn new() -> Self {
-        Self(MAX_VALUE_BYTES)
-    }
-
-    /// Takes some of it.
-    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Cause> {
-        self.0 = self.0.checked_sub(bytes).ok_or(Cause::TooLarge)?;
-        Ok(())
-    }
-}
 
 /// Reads a cell in the binary form.
 pub(super) fn read(form: &Form, cell: &[u8], budget: &mut Budget) -> Result<Value, Cause> {
@@ -86,19 +70,6 @@ fn scalar(form: &Form, cell: &[u8]) -> Result<Value, Cause> {
 
 fn fixed<const N: usize>(cell: &[u8]) -> Result<[u8; N], Cause> {
     cell.try_into().map_err(|_| Cause::BadAnswer)
-}
-
-fn utf8(cell: &[u8]) -> Result<&str, Cause> {
-    std::str::from_utf8(cell).map_err(|_| Cause::BadAnswer)
-}
-
-fn finite(number: f64) -> Result<Value, Cause> {
-    if number.is_finite() { Ok(Value::Number(number)) } else { Err(Cause::BadAnswer) }
-}
-
-/// The number whose shortest text is the same: 0.1 stays 0.1.
-fn single(number: f32) -> Result<Value, Cause> {
-    finite(number.to_string().parse().map_err(|_| Cause::BadAnswer)?)
 }
 
 fn document(text: &[u8]) -> Result<Value, Cause> {
@@ -187,11 +158,6 @@ fn instant(microseconds: i64) -> Result<Timestamp, Cause> {
 
 fn civil(instant: Timestamp) -> DateTime {
     TimeZone::UTC.to_datetime(instant)
-}
-
-/// RFC 3339 has years of four digits.
-fn in_years(moment: DateTime) -> Result<DateTime, Cause> {
-    if (1..=9_999).contains(&moment.year()) { Ok(moment) } else { Err(Cause::BadAnswer) }
 }
 
 fn uuid(bytes: [u8; 16]) -> String {

@@ -1,30 +1,21 @@
 //! How to log in to a server, and what its sessions are bound by.
 
-use std::io::Read as _;
-use std::path::Path;
-
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::credential::{Credential, regular_file};
+use crate::source::sql::login::{Password, read_ca};
 use crate::source::sql::settings::{ServerSettings, Tls};
 use crate::source::sql::url::Host;
 use crate::source::{Cause, ConnectError, Environment};
 
-/// The most bytes of a CA file.
-const MAX_CA_BYTES: u64 = 4 << 20;
 const PORT: u16 = 5432;
 /// Variables that the driver reads and that can't be overruled.
 const MEDDLING: [&str; 4] = ["PGOPTIONS", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"];
 
-/// How to log in. The password is read anew for each connection, so that a new
-/// one needs no restart; nothing here prints it.
+/// How to log in. Nothing here prints the password.
 pub(super) struct Login {
     options: PgConnectOptions,
-    password: Option<Credential>,
-    environment: Environment,
+    password: Password,
 }
 
 impl Login {
@@ -40,19 +31,13 @@ impl Login {
             )));
         }
         let options = options(settings)?;
-        let environment = environment.clone();
-        Ok(Self { options, password: settings.password.clone(), environment })
+        Ok(Self { options, password: Password::of(settings, environment) })
     }
 
-    /// With the password as it is now.
-    #[expect(clippy::disallowed_methods, reason = "the driver takes the daemon's own password")]
+    /// With the password as it is now; never with one of the environment that
+    /// isn't the settings'.
     pub(super) fn options(&self) -> Result<PgConnectOptions, Cause> {
-        // Never one of the environment that isn't the settings'.
-        let none = || Ok(self.options.clone().password(""));
-        let Some(password) = &self.password else { return none() };
-        let password = password.load(&self.environment).map_err(|_| Cause::LoginFailed)?;
-        let text = std::str::from_utf8(password.expose()).map_err(|_| Cause::LoginFailed)?;
-        Ok(self.options.clone().password(text))
+        self.password.give(|password| self.options.clone().password(password.unwrap_or_default()))
     }
 }
 
@@ -86,19 +71,4 @@ fn options(settings: &ServerSettings) -> Result<PgConnectOptions, ConnectError> 
             options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert_from_pem(read_ca(ca)?)
         }
     })
-}
-
-fn read_ca(path: &Path) -> Result<Vec<u8>, ConnectError> {
-    let failed =
-        |why: &str| ConnectError(format!("the CA file `{}` can't be read: {why}", path.display()));
-    let unreadable = |error: std::io::Error| failed(&error.kind().to_string());
-    let file = regular_file(path).map_err(unreadable)?.ok_or_else(|| failed("not a file"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_CA_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        certificate.map_err(|_| failed("it isn't PEM"))?;
-        count += 1;
-    }
-    if count == 0 { Err(failed("it has no certificate")) } else { Ok(bytes) }
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::bind;
 use super::*;
+use crate::value::MAX_VALUE_BYTES;
 
 fn cell(form: &Form, bytes: &[u8]) -> Result<Value, Cause> {
     read(form, bytes, &mut Budget::new())
