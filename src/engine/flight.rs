@@ -52,19 +52,24 @@ pub(super) struct Ticket {
     flights: Arc<Flights>,
     key: RunKey,
     landing: watch::Sender<Option<Landed>>,
+    landed: bool,
 }
 
 impl Ticket {
     /// Ends the flight with its outcome.
-    pub(super) fn land(self, outcome: Landed) {
+    pub(super) fn land(mut self, outcome: Landed) {
         self.flights.remove(&self.key);
+        self.landed = true;
         self.landing.send_replace(Some(outcome));
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.flights.remove(&self.key);
+        // Whoever was woken by its end may lead a flight of this name by now.
+        if !self.landed {
+            self.flights.remove(&self.key);
+        }
     }
 }
 
@@ -85,10 +90,53 @@ impl Flights {
         let (owner, request) = (owner.clone(), request.clone());
         let flight = Flight { owner, request, mode, landing: waiting };
         flights.insert(key.clone(), flight);
-        Part::Leads(Box::new(Ticket { flights: self.clone(), key: key.clone(), landing }))
+        let (flights, key) = (self.clone(), key.clone());
+        Part::Leads(Box::new(Ticket { flights, key, landing, landed: false }))
     }
 
     fn remove(&self, key: &RunKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::*;
+    use crate::engine::testing::{caller, loaded};
+    use crate::resolve::testing::key;
+
+    struct Boards {
+        flights: Arc<Flights>,
+        boarded: Mutex<Option<Part>>,
+    }
+
+    fn board(flights: &Arc<Flights>) -> Part {
+        let request = Arc::new(loaded("r", 0).request);
+        flights.board(&key(), &caller(1).principal, &request, None)
+    }
+
+    impl Wake for Boards {
+        fn wake(self: Arc<Self>) {
+            *self.boarded.lock().unwrap() = Some(board(&self.flights));
+        }
+    }
+
+    #[test]
+    fn who_is_woken_and_leads_anew_leads_alone() {
+        let flights = Arc::new(Flights::default());
+        let Part::Leads(ticket) = board(&flights) else { panic!("nobody leads yet") };
+        let Part::Waits(flight) = board(&flights) else { panic!("one leads") };
+        let boards = Arc::new(Boards { flights: flights.clone(), boarded: Mutex::default() });
+        let waker = Waker::from(boards.clone());
+        let mut landed = pin!(flight.landed());
+        assert!(matches!(landed.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
+        ticket.land(Ok(None));
+        assert!(matches!(*boards.boarded.lock().unwrap(), Some(Part::Leads(_))));
+        assert!(matches!(board(&flights), Part::Waits(_)), "a third one leads beside it");
+        boards.boarded.lock().unwrap().take();
+        assert!(matches!(board(&flights), Part::Leads(_)), "one that is dropped is over");
     }
 }
