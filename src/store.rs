@@ -46,7 +46,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'_, Result<Created, StoreError>>;
 
     /// Ends an open run: erases what is sealed, keeps the record. A run that has
-    /// ended is answered as it is, and the events are recorded all the same.
+    /// ended is answered as it is, and so is one that is to expire and whose
+    /// lifetime isn't over; the events are recorded all the same.
     ///
     /// `events` is asked for the events once it is known how the run stands, in
     /// the same commit.
@@ -71,8 +72,8 @@ pub trait Store: Send + Sync + 'static {
         key: RunKey,
         expires: Timestamp,
         record: Vec<u8>,
-        events: EventsFor,
-    ) -> Pending<'_, Result<StoredRun, StoreError>>;
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Extended, StoreError>>;
 
     /// The run of this name.
     ///
@@ -108,6 +109,18 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// They could not be recorded: the access must not be granted.
     fn record(&self, events: Vec<EventDraft>) -> Pending<'_, Result<Recorded, StoreError>>;
+
+    /// Records events of an access to a run durably, as far as it is open in that
+    /// commit: `events` is told.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`], or they could not be recorded: the access must
+    /// not be granted.
+    fn record_access(
+        &self,
+        key: RunKey,
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Accessed, StoreError>>;
 
     /// Takes an event that becomes durable within a second.
     ///
@@ -169,8 +182,12 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Makes a commit's events from how the run stood before it (`true`: this call
-/// ended or extended it).
+/// ended it).
 pub type EventsFor = Box<dyn FnOnce(&StoredRun, bool) -> Vec<EventDraft> + Send>;
+
+/// Makes a commit's events from how the run had ended before it; none: it is open.
+/// Its lifetime may be over without a record of that.
+pub type EventsWhere = Box<dyn FnOnce(Option<RunEnd>) -> Vec<EventDraft> + Send>;
 
 /// A run to freeze. The record and the sealed values are the resolver's
 /// encodings; the store keeps them as they are.
@@ -218,6 +235,12 @@ impl StoredRun {
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.end.is_none() && self.frozen.expires <= now
     }
+
+    /// How it has ended at `now`, recorded or not; none: it is open.
+    pub fn end_at(&self, now: Timestamp) -> Option<RunEnd> {
+        let recorded = self.end.map(|(end, _)| end);
+        recorded.or_else(|| self.is_overdue(now).then_some(RunEnd::Expired))
+    }
 }
 
 /// A failed resolution as it is kept.
@@ -247,6 +270,24 @@ pub struct Ended {
     pub run: StoredRun,
     /// This call ended it.
     pub by_this_call: bool,
+    /// The events are on disk.
+    pub recorded: Recorded,
+}
+
+/// A run that was to be extended.
+#[derive(Debug)]
+pub struct Extended {
+    /// As it is now.
+    pub run: StoredRun,
+    /// How it had ended, recorded or not; none: it is open.
+    pub end: Option<RunEnd>,
+}
+
+/// An access to a run that is on record.
+#[derive(Debug)]
+pub struct Accessed {
+    /// How the run had ended, recorded or not; none: it is open.
+    pub end: Option<RunEnd>,
     /// The events are on disk.
     pub recorded: Recorded,
 }

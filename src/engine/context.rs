@@ -215,7 +215,7 @@ impl Engine {
         if let Some(refusal) = self.unrevealable(run, seen, request) {
             return Err(self.refuse(event, refusal).await);
         }
-        let recorded = self.record(event.clone()).await?;
+        let recorded = self.record_reveal(&run.run.frozen.key, event.clone()).await?;
         let items: Vec<Item<'_>> =
             wanted.iter().filter_map(|name| Some(&offered.get(*name)?.item)).cloned().collect();
         let key = &run.run.frozen.key;

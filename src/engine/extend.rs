@@ -1,16 +1,18 @@
 //! `ExtendRun`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{Question, named_run};
 use super::events::invalid;
-use super::record::{internal, store_refusal};
+use super::life::apart;
+use super::record::internal;
 use super::resolve::first::expiry;
 use super::{Caller, Engine, Refusal, RunSelector, Violation};
 use crate::access::Action;
 use crate::audit::{self, Outcome};
 use crate::resolve::record::Record;
-use crate::store::{NewRun, RunEnd, StoreError, StoredRun};
+use crate::store::{Extended, NewRun, RunEnd, StoredRun};
 use crate::telemetry::trail;
 
 impl Engine {
@@ -19,7 +21,7 @@ impl Engine {
     /// # Errors
     /// As the contract says of `ExtendRun`.
     pub async fn extend(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         run: RunSelector,
         lifetime: Result<Duration, Violation>,
@@ -45,10 +47,6 @@ impl Engine {
                 return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
             }
         };
-        // One whose lifetime is over has ended, swept or not.
-        if loaded.run.is_overdue(self.store.now()) {
-            self.expire(&loaded.run.frozen.key).await;
-        }
         // What the record is authenticated with changes, so it is written anew.
         let record = Record {
             snapshot: loaded.snapshot.as_ref().clone(),
@@ -63,28 +61,26 @@ impl Engine {
             return Err(self.refuse(event, internal("the record could not be written")).await);
         };
         trail::note(&event);
-        let events = Box::new(move |run: &StoredRun, longer: bool| {
+        let events = Box::new(move |end: Option<RunEnd>| {
             let mut event = event;
-            if run.end.is_some() || (!longer && run.frozen.expires < expires) {
+            if end.is_some() {
                 event.outcome = Outcome::Failed;
                 "RUN_ENDED".clone_into(&mut event.reason);
             }
             vec![event]
         });
-        let extended = self.store.extend_run(key.clone(), expires, bytes, events).await;
-        self.open.forget(&key);
-        match extended {
-            Ok(run) => match run.end {
-                Some((end, _)) => Err(Refusal::RunEnded { end }),
-                // Its lifetime was over just now.
-                None if run.frozen.expires < expires => {
-                    self.expire(&key).await;
-                    Err(Refusal::RunEnded { end: RunEnd::Expired })
-                }
-                None => Ok(run),
-            },
-            Err(StoreError::QueueFull) => Err(Refusal::AuditUnavailable),
-            Err(error) => Err(store_refusal(&error)),
+        let (engine, extends) = (self.clone(), key.clone());
+        let changed = apart(async move {
+            let changed = engine.store.extend_run(extends.clone(), expires, bytes, events).await;
+            engine.open.forget(&extends);
+            changed
+        });
+        let Extended { run, end } = changed.await?;
+        let Some(end) = end else { return Ok(run) };
+        // Its lifetime is over, swept or not.
+        if run.end.is_none() {
+            self.expire(&key).await?;
         }
+        Err(Refusal::RunEnded { end })
     }
 }

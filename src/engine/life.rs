@@ -1,7 +1,10 @@
 //! The record of a run, and its end.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::access::{PermittedRun, Question, named_run};
 use super::record::{internal, store_refusal};
@@ -39,7 +42,7 @@ impl Engine {
     /// # Errors
     /// As the contract says of `CompleteRun`.
     pub async fn complete(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         run: RunSelector,
         end: Result<RunEnd, Violation>,
@@ -73,8 +76,8 @@ impl Engine {
             }
         };
         // One whose lifetime is over can't be completed any more, swept or not.
-        if is_overdue {
-            self.expire(&key).await;
+        if is_overdue && let Err(refusal) = self.expire(&key).await {
+            return Err(self.refuse(event, refusal).await);
         }
         let ended = self.end(&key, end, event).await?;
         match ended.end {
@@ -85,7 +88,7 @@ impl Engine {
     }
 
     async fn end(
-        &self,
+        self: &Arc<Self>,
         key: &RunKey,
         end: RunEnd,
         event: EventDraft,
@@ -100,31 +103,41 @@ impl Engine {
             }
             vec![event]
         });
-        let outcome = self.store.end_run(key.clone(), end, events).await;
-        self.open.forget(key);
-        match outcome {
-            Ok(ended) => Ok(ended.run),
-            Err(StoreError::QueueFull) => Err(Refusal::AuditUnavailable),
-            Err(error) => Err(store_refusal(&error)),
-        }
+        let (engine, key) = (self.clone(), key.clone());
+        let changed = apart(async move {
+            let changed = engine.store.end_run(key.clone(), end, events).await;
+            engine.open.forget(&key);
+            changed
+        });
+        changed.await.map(|ended| ended.run)
     }
 
     /// Ends runs whose lifetime is over, until the daemon stops.
     pub async fn expire_overdue(self: Arc<Self>) {
         loop {
             tokio::time::sleep(SWEEP).await;
-            match self.store.overdue(self.store.now(), SWEPT) {
-                Ok(keys) => {
-                    for key in keys {
-                        self.expire(&key).await;
-                    }
-                }
-                Err(error) => tracing::error!(%error, "overdue runs can't be looked for"),
+            while self.sweep().await {}
+        }
+    }
+
+    /// Ends overdue runs together, so that they share commits. Whether there may be
+    /// more that can be ended.
+    async fn sweep(self: &Arc<Self>) -> bool {
+        match self.store.overdue(self.store.now(), SWEPT) {
+            Ok(keys) => {
+                let swept = join_all(keys.iter().map(|key| self.expire(key))).await;
+                swept.len() == SWEPT && swept.iter().all(Result::is_ok)
+            }
+            Err(error) => {
+                tracing::error!(%error, "overdue runs can't be looked for");
+                false
             }
         }
     }
 
-    pub(super) async fn expire(&self, key: &RunKey) {
+    /// Ends a run whose lifetime is over, and tells how it stands then: one that
+    /// was extended meanwhile is open.
+    pub(super) async fn expire(self: &Arc<Self>, key: &RunKey) -> Result<StoredRun, Refusal> {
         let now = jiff::Timestamp::now();
         let mut event =
             EventDraft::new(now, Principal::daemon(), audit::Action::Expire, Outcome::Succeeded);
@@ -135,10 +148,26 @@ impl Engine {
             event.bundle.clone_from(&run.frozen.bundle);
             if by_this_call { vec![event] } else { Vec::new() }
         });
-        let outcome = self.store.end_run(key.clone(), RunEnd::Expired, events).await;
-        self.open.forget(key);
-        if let Err(error) = outcome {
-            tracing::error!(%error, "a run whose lifetime is over can't be ended");
-        }
+        let (engine, key) = (self.clone(), key.clone());
+        let changed = apart(async move {
+            let changed = engine.store.end_run(key.clone(), RunEnd::Expired, events).await;
+            engine.open.forget(&key);
+            changed
+        });
+        let expired = changed.await.map(|ended| ended.run);
+        expired.inspect_err(|_| tracing::error!("a run whose lifetime is over can't be ended"))
+    }
+}
+
+/// Changes a run apart from the caller who asked for it: when he goes, his call is
+/// dropped where it waits, and what is kept ready has to follow what is on disk.
+pub(super) async fn apart<T: Send + 'static>(
+    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::spawn(trail::carried(change)).await {
+        Ok(Ok(changed)) => Ok(changed),
+        Ok(Err(StoreError::QueueFull)) => Err(Refusal::AuditUnavailable),
+        Ok(Err(error)) => Err(store_refusal(&error)),
+        Err(_) => Err(internal("a change of a run ended before its time")),
     }
 }

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::{Caller, Engine, Refusal};
 use crate::audit::event::ItemName;
 use crate::audit::{Action, EventDraft, Outcome, ParameterAccess, Principal, Recorded};
-use crate::name::ParameterName;
+use crate::name::{ParameterName, RunKey};
 use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
-use crate::store::StoreError;
 use crate::store::fingerprint::Fingerprints;
+use crate::store::{Accessed, RunEnd, StoreError};
 use crate::telemetry::trail;
 
 impl Engine {
@@ -36,6 +36,29 @@ impl Engine {
     pub(super) async fn record(&self, event: EventDraft) -> Result<Recorded, Refusal> {
         trail::note(&event);
         self.store.record(vec![event]).await.map_err(|error| audit_refusal(&error))
+    }
+
+    /// Records a reveal in a commit in which the run is open. One that comes after the
+    /// run's end is told to have failed.
+    pub(super) async fn record_reveal(
+        &self,
+        run: &RunKey,
+        event: EventDraft,
+    ) -> Result<Recorded, Refusal> {
+        trail::note(&event);
+        let events = Box::new(move |end: Option<RunEnd>| {
+            let mut event = event;
+            if end.is_some() {
+                event.outcome = Outcome::Failed;
+                "RUN_ENDED".clone_into(&mut event.reason);
+            }
+            vec![event]
+        });
+        let accessed = self.store.record_access(run.clone(), events).await;
+        match accessed.map_err(|error| audit_refusal(&error))? {
+            Accessed { end: Some(end), .. } => Err(Refusal::RunEnded { end }),
+            Accessed { end: None, recorded } => Ok(recorded),
+        }
     }
 
     /// Records within a second.

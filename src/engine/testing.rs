@@ -90,9 +90,20 @@ impl Bench {
 
     /// Over what is in a folder already.
     pub(super) fn open(folder: TempDir, files: &[(&str, &str)], sources: Sources) -> Self {
+        Self::open_with(folder, files, sources, |_| {})
+    }
+
+    /// The same, with a look at the writer's connection first.
+    pub(super) fn open_with(
+        folder: TempDir,
+        files: &[(&str, &str)],
+        sources: Sources,
+        prepare: impl FnOnce(&mut rusqlite::Connection),
+    ) -> Self {
         let give_up = Box::new(|| panic!("the disk failed"));
         let path = folder.path().join("paramd.db");
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path, give_up).unwrap());
+        let store = SqliteStore::open_with(&path, give_up, prepare).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
         let engine = Engine::new(
             in_force(files, sources),
             store.clone(),

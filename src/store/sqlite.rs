@@ -33,9 +33,9 @@ use self::jobs::Job;
 use self::soon::Soon;
 use self::writer::Writer;
 use super::{
-    AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, NewRun, Pending, RunEnd,
-    RunPage, RunQuery, RunState, Store, StoreError, StoredFailure, StoredRun, Verified,
-    VerifyRequest,
+    Accessed, AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, EventsWhere, Extended,
+    NewRun, Pending, RunEnd, RunPage, RunQuery, RunState, Store, StoreError, StoredFailure,
+    StoredRun, Verified, VerifyRequest,
 };
 use crate::audit::canonical::Hash;
 use crate::audit::{EventDraft, Recorded};
@@ -135,7 +135,7 @@ impl SqliteStore {
     }
 
     /// As [`SqliteStore::open`], with a look at the writer's connection first.
-    fn open_with(
+    pub(crate) fn open_with(
         path: &Path,
         on_fatal: OnFatal,
         prepare: impl FnOnce(&mut Connection),
@@ -271,8 +271,8 @@ impl Store for SqliteStore {
         key: RunKey,
         expires: Timestamp,
         record: Vec<u8>,
-        events: EventsFor,
-    ) -> Pending<'_, Result<StoredRun, StoreError>> {
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Extended, StoreError>> {
         self.ask(|answer| Job::Extend { key, expires, record, events, answer })
     }
 
@@ -310,6 +310,14 @@ impl Store for SqliteStore {
 
     fn record(&self, events: Vec<EventDraft>) -> Pending<'_, Result<Recorded, StoreError>> {
         self.ask(|answer| Job::Record { events, answer })
+    }
+
+    fn record_access(
+        &self,
+        key: RunKey,
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Accessed, StoreError>> {
+        self.ask(|answer| Job::Access { key, events, answer })
     }
 
     fn record_soon(&self, event: EventDraft) -> Result<(), StoreError> {

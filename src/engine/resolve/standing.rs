@@ -12,7 +12,6 @@ use crate::engine::{Caller, Engine, InForce, Refusal};
 use crate::name::RunKey;
 use crate::resolve::request::{Compared, FrozenRequest};
 use crate::resolve::submission::{Overrides, ReadOverrides, read_overrides};
-use crate::store::RunEnd;
 
 /// What there is of the name that a call has.
 pub(super) enum Standing {
@@ -28,7 +27,7 @@ pub(super) enum Standing {
 impl Engine {
     /// Where the run stands, for a caller who may resolve or join it.
     pub(super) async fn standing(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         asked: &Asked,
         event: &mut EventDraft,
@@ -98,8 +97,7 @@ impl Engine {
         let key = run.run.frozen.key.clone();
         let mut end = run.run.end.map(|(end, _)| end);
         if end.is_none() && run.run.is_overdue(self.store.now()) {
-            self.expire(&key).await;
-            end = Some(RunEnd::Expired);
+            end = self.expire(&key).await?.end.map(|(end, _)| end);
         }
         event.run = None;
         if end.is_none() || key.attempt.checked_add(1) != Some(asked.key.attempt) {
@@ -112,7 +110,7 @@ impl Engine {
     /// compares the call with what that run was asked with. Another principal's
     /// secrets are not compared: nobody finds one by trying.
     pub(super) fn compare(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         asked: &Asked,
         overrides: Overrides,

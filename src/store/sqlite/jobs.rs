@@ -6,7 +6,10 @@ use tokio::sync::oneshot;
 
 use super::clock::{Clock, to_column};
 use super::failure::Failure;
-use super::{Created, Ended, EventsFor, NewRun, RunEnd, StoreError, StoredRun, events, runs};
+use super::{
+    Accessed, Created, Ended, EventsFor, EventsWhere, Extended, NewRun, RunEnd, StoreError,
+    StoredRun, events, runs,
+};
 use crate::audit::verify::Head;
 use crate::audit::{EventDraft, Recorded, canonical};
 use crate::name::RunKey;
@@ -27,9 +30,11 @@ pub(super) enum Job {
         key: RunKey,
         expires: Timestamp,
         record: Vec<u8>,
-        events: EventsFor,
-        answer: To<StoredRun>,
+        events: EventsWhere,
+        answer: To<Extended>,
     },
+    /// Record events of an access to a run.
+    Access { key: RunKey, events: EventsWhere, answer: To<Accessed> },
     /// Record events.
     Record { events: Vec<EventDraft>, answer: To<Recorded> },
     /// Record why a run could not be resolved.
@@ -81,6 +86,13 @@ impl Batch<'_> {
             Job::Extend { key, expires, record, events, answer } => {
                 let done = self.attempt(|batch| batch.extend(&key, expires, record, events));
                 after_commit(answer, done, same)
+            }
+            Job::Access { key, events, answer } => {
+                let done = self.attempt(|batch| batch.access(&key, events));
+                after_commit(answer, done, |(end, sequence)| Accessed {
+                    end,
+                    recorded: Recorded::after_commit(sequence),
+                })
             }
             Job::Record { events, answer } => {
                 let done = self.attempt(|batch| batch.append_all(&events));
@@ -137,12 +149,14 @@ impl Batch<'_> {
         key: &RunKey,
         end: RunEnd,
         events: EventsFor,
-    ) -> Result<(super::StoredRun, bool, u64), Failure> {
+    ) -> Result<(StoredRun, bool, u64), Failure> {
         let mut run = runs::find(self.connection, key)?.ok_or(Failure::NoSuchRun)?;
-        let by_this_call = run.end.is_none();
+        let now = self.clock.now();
+        // Who found it overdue may have looked before it was extended.
+        let may_end = end != RunEnd::Expired || run.is_overdue(now);
+        let by_this_call = run.end.is_none() && may_end;
         let drafts = events(&run, by_this_call);
         if by_this_call {
-            let now = self.clock.now();
             runs::end(self.connection, key, end, now)?;
             run.end = Some((end, now));
             run.frozen.sealed = Vec::new();
@@ -156,18 +170,27 @@ impl Batch<'_> {
         key: &RunKey,
         expires: Timestamp,
         record: Vec<u8>,
-        events: EventsFor,
-    ) -> Result<StoredRun, Failure> {
+        events: EventsWhere,
+    ) -> Result<Extended, Failure> {
         let mut run = runs::find(self.connection, key)?.ok_or(Failure::NoSuchRun)?;
-        let is_open = run.end.is_none() && !run.is_overdue(self.clock.now());
-        let longer = is_open && run.frozen.expires < expires;
-        let drafts = events(&run, longer);
-        if longer {
+        let end = run.end_at(self.clock.now());
+        let drafts = events(end);
+        if end.is_none() && run.frozen.expires < expires {
             runs::extend(self.connection, key, expires, &record)?;
             (run.frozen.expires, run.frozen.record) = (expires, record);
         }
         self.append_all(&drafts)?;
-        Ok(run)
+        Ok(Extended { run, end })
+    }
+
+    fn access(
+        &mut self,
+        key: &RunKey,
+        events: EventsWhere,
+    ) -> Result<(Option<RunEnd>, u64), Failure> {
+        let now = self.clock.now();
+        let end = runs::end_at(self.connection, key, now)?.ok_or(Failure::NoSuchRun)?;
+        Ok((end, self.append_all(&events(end))?))
     }
 
     fn keep_failure(&mut self, key: &RunKey, failure: &[u8]) -> Result<(), Failure> {
@@ -206,7 +229,8 @@ impl Job {
         match self {
             Self::Create { answer, .. } => after_commit(answer, Err::<Created, _>(CLOSED), same),
             Self::End { answer, .. } => after_commit(answer, Err::<Ended, _>(CLOSED), same),
-            Self::Extend { answer, .. } => after_commit(answer, Err::<StoredRun, _>(CLOSED), same),
+            Self::Extend { answer, .. } => after_commit(answer, Err::<Extended, _>(CLOSED), same),
+            Self::Access { answer, .. } => after_commit(answer, Err::<Accessed, _>(CLOSED), same),
             Self::Record { answer, .. } | Self::Failure { answer, .. } => {
                 after_commit(answer, Err::<Recorded, _>(CLOSED), same)
             }

@@ -99,6 +99,28 @@ pub(super) fn find(connection: &Connection, key: &RunKey) -> Result<Option<Store
         .transpose()
 }
 
+/// How the run of a name has ended at `now`, recorded or not. Its record and its
+/// secrets are not read.
+pub(super) fn end_at(
+    connection: &Connection,
+    key: &RunKey,
+    now: Timestamp,
+) -> Result<Option<Option<RunEnd>>, Failure> {
+    let found = connection
+        .prepare_cached(
+            "select outcome, expires from runs \
+             where pipeline = ?1 and run_id = ?2 and attempt = ?3",
+        )?
+        .query_row(params![key.pipeline.as_str(), key.run_id.as_str(), key.attempt], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, i64>(1)?))
+        })
+        .optional()?;
+    let Some((outcome, expires)) = found else { return Ok(None) };
+    let is_over = time(expires)? <= now;
+    let end = outcome.map(end_of).transpose()?;
+    Ok(Some(end.or(is_over.then_some(RunEnd::Expired))))
+}
+
 pub(super) fn stored(key: &RunKey, row: &Row<'_>) -> Result<StoredRun, Failure> {
     let frozen = NewRun {
         key: key.clone(),

@@ -88,7 +88,9 @@ fn a_row_that_somebody_changed_hides_no_other() {
 fn states_are_told_apart() {
     let home = Home::new();
     let store = home.open();
-    fill(&store, letters(b'a', b'e'));
+    fill(&store, letters(b'a', b'c'));
+    create(&store, NewRun { expires: store.now(), ..new_run("d") });
+    fill(&store, letters(b'e', b'e'));
     for (id, end) in [
         ("a", RunEnd::Succeeded),
         ("b", RunEnd::Failed),
@@ -111,18 +113,18 @@ fn a_longer_life_is_written_with_its_record_and_a_shorter_one_is_not() {
     let store = home.open();
     create(&store, new_run("r"));
     let first = store.run(&run_key("r", 1)).unwrap().unwrap().frozen;
-    let extend = |id: &str, hours: i64, record: &[u8], expect_longer: bool| {
-        let events: EventsFor = Box::new(move |_, longer| {
-            assert_eq!(longer, expect_longer);
-            vec![draft(if longer { "longer" } else { "not longer" })]
+    let extend = |id: &str, hours: i64, record: &[u8], expected: Option<RunEnd>| {
+        let events: EventsWhere = Box::new(move |end| {
+            assert_eq!(end, expected);
+            vec![draft("a longer life")]
         });
         let expires = first.created + jiff::SignedDuration::from_hours(hours);
         wait(store.extend_run(run_key(id, 1), expires, record.to_vec(), events))
     };
-    let longer = extend("r", 5, b"five", true).unwrap().frozen;
+    let longer = extend("r", 5, b"five", None).unwrap().run.frozen;
     assert_eq!(longer.expires, first.created + jiff::SignedDuration::from_hours(5));
     for (hours, record) in [(5, b"again"), (2, b"short")] {
-        let same = extend("r", hours, record, false).unwrap().frozen;
+        let same = extend("r", hours, record, None).unwrap().run.frozen;
         assert_eq!((same.expires, same.record), (longer.expires, b"five".to_vec()));
     }
     let stored = store.run(&run_key("r", 1)).unwrap().unwrap().frozen;
@@ -133,12 +135,12 @@ fn a_longer_life_is_written_with_its_record_and_a_shorter_one_is_not() {
     wait(store.end_run(run_key("ended", 1), RunEnd::Failed, Box::new(|_, _| vec![]))).unwrap();
     let overdue = store.now() - jiff::SignedDuration::from_secs(1);
     create(&store, NewRun { expires: overdue, ..new_run("overdue") });
-    for id in ["ended", "overdue"] {
+    for (id, end) in [("ended", RunEnd::Failed), ("overdue", RunEnd::Expired)] {
         let before = format!("{:?}", store.run(&run_key(id, 1)).unwrap());
-        extend(id, 9, b"nine", false).unwrap();
+        assert_eq!(extend(id, 9, b"nine", Some(end)).unwrap().end, Some(end));
         assert_eq!(format!("{:?}", store.run(&run_key(id, 1)).unwrap()), before);
     }
-    assert!(extend("none", 9, b"nine", false).is_err());
+    assert!(extend("none", 9, b"nine", None).is_err());
     let told = all_events(&store);
     let lives = reasons(&told).into_iter().filter(|reason| reason.contains("longer")).count();
     assert_eq!(lives, 5, "each call has its event");

@@ -92,12 +92,31 @@ fn each_end_comes_back_as_it_was() {
     let home = Home::new();
     let store = home.open();
     for end in [RunEnd::Succeeded, RunEnd::Failed, RunEnd::Cancelled, RunEnd::Expired] {
-        let run = new_run(&format!("{end:?}"));
+        let expires = match end {
+            RunEnd::Expired => store.now(),
+            _ => new_run("r").expires,
+        };
+        let run = NewRun { expires, ..new_run(&format!("{end:?}")) };
         let key = run.key.clone();
         create(&store, run);
         wait(store.end_run(key.clone(), end, Box::new(|_, _| vec![]))).unwrap();
         assert_eq!(store.run(&key).unwrap().unwrap().end.unwrap().0, end);
     }
+}
+
+#[test]
+fn a_run_expires_only_when_its_lifetime_is_over() {
+    let home = Home::new();
+    let store = home.open();
+    create(&store, new_run("r"));
+    let events: EventsFor = Box::new(|_, by_this_call| {
+        assert!(!by_this_call);
+        Vec::new()
+    });
+    let ended = wait(store.end_run(run_key("r", 1), RunEnd::Expired, events)).unwrap();
+    assert!(!ended.by_this_call && ended.run.end.is_none());
+    let stored = store.run(&run_key("r", 1)).unwrap().unwrap();
+    assert!(stored.end.is_none() && !stored.frozen.sealed.is_empty());
 }
 
 #[test]
