@@ -66,7 +66,7 @@ impl Engine {
             Ok(encoded) => encoded,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
-        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &self.fingerprints);
+        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &run.request.fingerprint_key);
         if *encoded.etag == *request.if_none_match {
             self.record_poll(caller, &run, seen, event)?;
             return Ok(ContextAnswer::NotModified { etag: encoded.etag });
@@ -202,7 +202,7 @@ impl Engine {
         event.parameters.sort_by(|a, b| a.name.cmp(&b.name));
         let unknown = wanted.iter().filter(|name| !offered.contains_key(**name)).count();
         event.unknown_names += u32::try_from(unknown).unwrap_or(u32::MAX);
-        name_key(&mut event, &self.fingerprints);
+        name_key(&mut event, &run.request.fingerprint_key);
         let permits = match self.permits(caller, run, seen, request, &wanted, &offered) {
             Ok(permits) => permits,
             Err((policy_ids, refusal)) => {

@@ -8,7 +8,6 @@ use crate::audit::{Action, EventDraft, Outcome, ParameterAccess, Principal, Reco
 use crate::name::{ParameterName, RunKey};
 use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
-use crate::store::fingerprint::Fingerprints;
 use crate::store::{Accessed, RunEnd, StoreError};
 use crate::telemetry::trail;
 
@@ -110,16 +109,17 @@ pub(super) fn name_accesses<'a>(
     event: &mut EventDraft,
     snapshot: &Snapshot,
     names: impl Iterator<Item = &'a ParameterName>,
-    fingerprints: &Fingerprints,
+    fingerprint_key: &str,
 ) {
     event.parameters = names.filter_map(|name| access_of(snapshot, name)).collect();
-    name_key(event, fingerprints);
+    name_key(event, fingerprint_key);
 }
 
-/// Names the key of the fingerprints in an event, where there are any.
-pub(super) fn name_key(event: &mut EventDraft, fingerprints: &Fingerprints) {
+/// Names the key of the fingerprints in an event, where there are any: the one that
+/// they were made with when the run was frozen, which may not be today's.
+pub(super) fn name_key(event: &mut EventDraft, fingerprint_key: &str) {
     if event.parameters.iter().any(|access| access.fingerprint.is_some()) {
-        fingerprints.id().clone_into(&mut event.fingerprint_key);
+        fingerprint_key.clone_into(&mut event.fingerprint_key);
     }
 }
 

@@ -160,13 +160,27 @@ impl Engine {
 
     /// A run as it is answered; that fingerprints are in it is recorded.
     pub(super) fn viewed(&self, caller: &Caller, run: &LoadedRun) -> Result<RunView, Refusal> {
+        self.view_with(caller, run, self.may_show_run(caller, run))
+    }
+
+    /// The policies that let fingerprints be in a run's record; none where they may
+    /// not be, or where it has no secrets.
+    pub(super) fn may_show_run(&self, caller: &Caller, run: &LoadedRun) -> Option<Vec<String>> {
         let frozen = &run.run.frozen;
         let resource =
             Resource::Run { pipeline: &frozen.key.pipeline, run_id: frozen.key.run_id.as_str() };
         let mut parameters = run.snapshot.parameters.values();
         let has_secrets = parameters.any(|one| matches!(one.content, FrozenContent::Secret(_)));
-        let permitted =
-            has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten();
+        has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten()
+    }
+
+    /// A run as it is answered, with fingerprints where policies let them be there.
+    pub(super) fn view_with(
+        &self,
+        caller: &Caller,
+        run: &LoadedRun,
+        permitted: Option<Vec<String>>,
+    ) -> Result<RunView, Refusal> {
         let fingerprints = permitted.is_some();
         if let Some(policy_ids) = permitted {
             self.fingerprints_shown(caller, policy_ids, run, None)?;
@@ -193,7 +207,7 @@ impl Engine {
             &mut event,
             &run.snapshot,
             run.snapshot.parameters.keys(),
-            &self.fingerprints,
+            &run.request.fingerprint_key,
         );
         self.record(event).await?;
         let revision_changed = self.has_changed(&run);

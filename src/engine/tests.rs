@@ -10,6 +10,7 @@ mod access;
 mod attempts;
 mod exact;
 mod flights;
+mod keys;
 mod life;
 mod log;
 mod reveals;

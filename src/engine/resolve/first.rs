@@ -181,7 +181,8 @@ impl Engine {
             origin: first.origin(key),
         };
         let parameters = record.snapshot.parameters.keys();
-        name_accesses(&mut event, &record.snapshot, parameters, &self.fingerprints);
+        let fingerprint_key = &record.request.fingerprint_key;
+        name_accesses(&mut event, &record.snapshot, parameters, fingerprint_key);
         event.run = Some((key.run_id.clone(), key.attempt));
         event.bundle.clone_from(&first.plan.bundle);
         trail::note(&event);
