@@ -138,7 +138,7 @@ impl InForce {
     /// What the policies say where there is no environment to decide on: permitted
     /// is who would be permitted in every environment of the bundle. Gives the ids
     /// of those that decided.
-    fn decide_everywhere(
+    pub(super) fn decide_everywhere(
         &self,
         caller: &Caller,
         action: Action,

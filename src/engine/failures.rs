@@ -1,16 +1,26 @@
 //! `ListFailures`, and the form in which failures are kept.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::access::{Question, named_run};
-use super::record::store_refusal;
-use super::{Caller, Engine, FailureView, Refusal, RunSelector};
-use crate::access::Action;
-use crate::audit;
+use super::access::{NamedRun, Question, named_run};
+use super::record::{internal, store_refusal};
+use super::{Caller, Engine, FailureView, InForce, Refusal, RunSelector};
+use crate::access::{Action, Resource};
+use crate::audit::{self, EventDraft};
+use crate::name::{EnvironmentName, PresetName};
+use crate::provenance::cut_location;
 use crate::resolve::failure::Failure;
+use crate::store::{StoreError, StoredFailure};
+
+/// The most parameters and items that are kept of one resolution: as many problems
+/// as its own answer had.
+const MAX_SUBJECTS: usize = 100;
 
 /// What went wrong with one parameter, or with an item of a step, and no value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SubjectFailure {
     /// The parameter or item.
     pub subject: String,
@@ -35,11 +45,29 @@ pub(super) struct KeptFailures {
     /// The reason of the answer; earlier releases don't tell.
     #[serde(default)]
     answer: String,
+    /// Where it was resolved: who may read runs there may read this. Earlier
+    /// releases don't tell.
+    #[serde(default)]
+    environment: Option<EnvironmentName>,
+    /// With which preset.
+    #[serde(default)]
+    preset: Option<PresetName>,
     failures: Vec<SubjectFailure>,
 }
 
+/// What is kept of a run's failed resolutions and the caller may read.
+#[derive(Default)]
+struct Visible {
+    failures: Vec<(StoredFailure, KeptFailures)>,
+    policy_ids: BTreeSet<String>,
+}
+
 impl KeptFailures {
-    pub(super) fn of(failures: &[Failure]) -> Self {
+    pub(super) fn of(
+        failures: &[Failure],
+        environment: EnvironmentName,
+        preset: Option<PresetName>,
+    ) -> Self {
         let one = |failure: &Failure| {
             let asked = failure.asked.as_ref();
             let cause = asked.and_then(|asked| asked.cause).map_or("", crate::source::Cause::word);
@@ -48,13 +76,16 @@ impl KeptFailures {
                 reason: failure.reason.word().to_owned(),
                 source: asked.map_or("", |asked| asked.kind.word()).to_owned(),
                 source_name: asked.map_or("", |asked| asked.source.as_str()).to_owned(),
-                location: asked.map_or("", |asked| asked.location.as_str()).to_owned(),
+                location: cut_location(asked.map_or("", |asked| asked.location.as_str())),
                 cause: cause.to_owned(),
                 attempts: asked.map_or(0, |asked| asked.attempts),
             }
         };
-        let failures = failures.iter().map(one).collect();
-        Self { format: 1, answer: String::new(), failures }
+        // Items of a list that break the same declaration are told apart by nothing.
+        let distinct: BTreeSet<SubjectFailure> = failures.iter().map(one).collect();
+        let failures = distinct.into_iter().take(MAX_SUBJECTS).collect();
+        let (environment, preset) = (Some(environment), preset);
+        Self { format: 1, answer: String::new(), environment, preset, failures }
     }
 
     /// Its bytes, with the reason that the caller was told.
@@ -70,7 +101,7 @@ impl Engine {
     /// # Errors
     /// As the contract says of `ListFailures`.
     pub async fn list_failures(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         run: RunSelector,
     ) -> Result<Vec<FailureView>, Refusal> {
@@ -79,42 +110,108 @@ impl Engine {
         let Some(named) = named_run(&run, &mut violations) else {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
+        let (visible, resolved) = match self.visible_failures(caller, &named).await {
+            Ok(visible) => visible,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
+        };
         let question = Question { action: Action::Read, recorded: audit::Action::Read, step: None };
-        let event = match self.seek(caller, &named, question) {
-            Ok(permitted) => permitted.event,
-            Err(refused) => match *refused {
-                // Who is told of these may read it wherever it would run.
-                (event, Refusal::SnapshotUnreadable { .. }) => event,
-                (event, Refusal::RunNotFound { pipeline, .. }) => {
-                    if !self.in_force().plans.pipelines.contains_key(&named.pipeline) {
-                        return Err(self
-                            .refuse(event, Refusal::PipelineNotFound { pipeline })
-                            .await);
-                    }
-                    event
+        let (mut event, resolved) = match self.seek(caller, &named, question) {
+            Ok(permitted) => (permitted.event, resolved),
+            Err(refused) => match self.despite(refused, &named, &visible) {
+                Ok(event) => (event, None),
+                Err(refused) => {
+                    let (event, refusal) = *refused;
+                    return Err(self.refuse(event, refusal).await);
                 }
-                (event, refusal) => return Err(self.refuse(event, refusal).await),
             },
         };
-        let found = self.store.failures(&named.pipeline, &named.run_id).and_then(|failures| {
-            Ok((failures, self.store.newest_attempt(&named.pipeline, &named.run_id)?))
-        });
-        let (failures, resolved) = match found {
-            Ok(found) => found,
-            Err(error) => return Err(self.refuse(event, store_refusal(&error)).await),
-        };
+        event.policy_ids.extend(visible.policy_ids);
+        event.policy_ids.sort();
+        event.policy_ids.dedup();
         self.record_soon(event)?;
-        let failed = failures.iter().map(|failure| failure.attempt).max();
+        let failed = visible.failures.iter().map(|(failure, _)| failure.attempt).max();
         let newest = failed.max(resolved).unwrap_or_default();
         let attempt = if named.attempt == 0 { newest } else { named.attempt };
-        let of_attempt = failures.into_iter().filter(|failure| failure.attempt == attempt);
-        let told = of_attempt.filter_map(|failure| {
-            let kept: KeptFailures = serde_json::from_slice(&failure.failure).ok()?;
-            let KeptFailures { answer: reason, failures: mut subjects, .. } = kept;
-            subjects.sort_by(|a, b| a.subject.cmp(&b.subject));
-            let reason = if reason.is_empty() { "RESOLUTION_FAILED".into() } else { reason };
-            Some(FailureView { time: failure.time, reason, subjects })
-        });
-        Ok(told.collect())
+        let of_attempt =
+            visible.failures.into_iter().filter(|(failure, _)| failure.attempt == attempt);
+        Ok(of_attempt.map(|(failure, kept)| view(&failure, kept)).collect())
     }
+
+    /// What is kept of a run and the caller may read, and its newest attempt.
+    async fn visible_failures(
+        self: &Arc<Self>,
+        caller: &Caller,
+        named: &NamedRun,
+    ) -> Result<(Visible, Option<u32>), Refusal> {
+        let (engine, caller, named) = (self.clone(), caller.clone(), named.clone());
+        let looks = tokio::task::spawn_blocking(move || {
+            let (pipeline, run_id) = (&named.pipeline, &named.run_id);
+            let failures = engine.store.failures(pipeline, run_id)?;
+            let visible = visible(&engine.in_force(), &caller, &named, failures);
+            Ok((visible, engine.store.newest_attempt(pipeline, run_id)?))
+        });
+        match looks.await {
+            Ok(found) => found.map_err(|error: StoreError| store_refusal(&error)),
+            Err(_) => Err(internal("a list of failures was lost")),
+        }
+    }
+
+    /// Who may not have the run, or for whom there is none, may have what failed
+    /// all the same.
+    fn despite(
+        &self,
+        refused: Box<(EventDraft, Refusal)>,
+        named: &NamedRun,
+        visible: &Visible,
+    ) -> Result<EventDraft, Box<(EventDraft, Refusal)>> {
+        let is_planned = self.in_force().plans.pipelines.contains_key(&named.pipeline);
+        match *refused {
+            // Who is told of these may read it wherever it would run.
+            (event, Refusal::SnapshotUnreadable { .. }) => Ok(event),
+            (event, Refusal::RunNotFound { .. }) if is_planned => Ok(event),
+            (event, Refusal::RunNotFound { pipeline, .. }) => {
+                Err(Box::new((event, Refusal::PipelineNotFound { pipeline })))
+            }
+            (mut event, Refusal::AccessDenied { .. }) if !visible.failures.is_empty() => {
+                event.policy_ids.clear();
+                Ok(event)
+            }
+            refused => Err(Box::new(refused)),
+        }
+    }
+}
+
+/// Of what is kept, what the caller may read: each was resolved in an environment of
+/// its own, which may be another than that of the run that is there by now.
+fn visible(
+    in_force: &InForce,
+    caller: &Caller,
+    named: &NamedRun,
+    failures: Vec<StoredFailure>,
+) -> Visible {
+    let resource = Resource::Run { pipeline: &named.pipeline, run_id: named.run_id.as_str() };
+    let mut visible = Visible::default();
+    for failure in failures {
+        let Ok(kept) = serde_json::from_slice::<KeptFailures>(&failure.failure) else { continue };
+        let decided = match &kept.environment {
+            Some(environment) => in_force
+                .decide(caller, Action::Read, resource, Some(environment), kept.preset.as_ref())
+                .map(|permit| permit.policy_ids().to_vec())
+                .ok(),
+            None => in_force.decide_everywhere(caller, Action::Read, resource).ok(),
+        };
+        let Some(policy_ids) = decided else { continue };
+        visible.policy_ids.extend(policy_ids);
+        visible.failures.push((failure, kept));
+    }
+    visible
+}
+
+fn view(failure: &StoredFailure, kept: KeptFailures) -> FailureView {
+    let KeptFailures { answer: reason, failures: mut subjects, .. } = kept;
+    subjects.sort();
+    // Earlier releases kept one of each problem.
+    subjects.dedup();
+    let reason = if reason.is_empty() { "RESOLUTION_FAILED".into() } else { reason };
+    FailureView { time: failure.time, reason, subjects }
 }

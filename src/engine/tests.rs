@@ -9,6 +9,7 @@ use super::testing::{Bench, caller, line, page, request, run};
 mod access;
 mod attempts;
 mod exact;
+mod failures;
 mod flights;
 mod keys;
 mod life;

@@ -136,7 +136,11 @@ impl Engine {
         measure::resolution(resolved.is_ok(), begun.elapsed());
         match resolved {
             Ok(outcome) => self.keep(caller, key, first, outcome, event).await,
-            Err((failures, tell)) => Err(self.failed(key, failures, tell, event).await),
+            Err((failures, tell)) => {
+                let (environment, preset) = (&first.plan.environment, &first.submission.preset);
+                let kept = KeptFailures::of(&failures, environment.clone(), preset.clone());
+                Err(self.failed(key, failures, kept, tell, event).await)
+            }
         }
     }
 
@@ -145,13 +149,13 @@ impl Engine {
         &self,
         key: &RunKey,
         failures: Vec<Failure>,
+        kept: KeptFailures,
         tell: Telling,
         mut event: EventDraft,
     ) -> Refusal {
         event.outcome = Outcome::Failed;
         event.parameters = accesses_of(&failures);
         trail::note(&event);
-        let kept = KeptFailures::of(&failures);
         let refusal = tell(failures);
         refusal.reason().clone_into(&mut event.reason);
         let kept = kept.answered(&event.reason);

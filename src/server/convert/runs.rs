@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
+
 use super::{events, invalid, record, request, time};
 use crate::engine::{
     FailureView, PageRequest, RunsAnswer, RunsRequest, SubjectFailure, Violation, ViolationReason,
 };
 use crate::proto::v1;
+use crate::server::status;
 use crate::store::{RunQuery, RunState};
+
+/// What an entry costs in an answer beside its own bytes, at most.
+const FRAME: usize = 10;
 
 /// `ListRuns`.
 pub(in crate::server) fn read(message: v1::ListRunsRequest) -> RunsRequest {
@@ -51,14 +57,22 @@ pub(in crate::server) fn lifetime(
         .ok_or_else(|| invalid("lifetime", "expected a duration that isn't negative"))
 }
 
-/// `ListFailures`.
+/// `ListFailures`: as many as an answer holds, the newest first.
 pub(in crate::server) fn failures(failures: Vec<FailureView>) -> v1::ListFailuresResponse {
     let write = |failure: FailureView| v1::Failure {
         time: Some(time::write(failure.time)),
         reason: failure.reason,
         parameters: failure.subjects.into_iter().map(subject).collect(),
     };
-    v1::ListFailuresResponse { failures: failures.into_iter().map(write).collect() }
+    let mut room = status::ANSWER_LIMIT;
+    let fits = |failure: &v1::Failure| {
+        let left = room.checked_sub(failure.encoded_len() + FRAME);
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    v1::ListFailuresResponse {
+        failures: failures.into_iter().map(write).take_while(fits).collect(),
+    }
 }
 
 fn subject(failure: SubjectFailure) -> v1::ParameterFailure {
@@ -71,5 +85,32 @@ fn subject(failure: SubjectFailure) -> v1::ParameterFailure {
         location: crate::provenance::cut_location(&failure.location),
         cause: failure.cause,
         attempt_count: failure.attempts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_fit_and_the_oldest_are_left_out() {
+        let subject = |index: usize| SubjectFailure {
+            subject: format!("p{index}"),
+            reason: "SOURCE_FAILED".into(),
+            source: "file".into(),
+            source_name: "files".into(),
+            location: "l".repeat(900),
+            cause: "too_large".into(),
+            attempts: 1,
+        };
+        let failure = |second: i64| FailureView {
+            time: jiff::Timestamp::from_second(second).unwrap(),
+            reason: "SOURCE_FAILED".into(),
+            subjects: (0..1_000).map(subject).collect(),
+        };
+        let answer = failures((0..20).rev().map(failure).collect());
+        assert!(status::fits(&answer).is_ok());
+        let times: Vec<_> = answer.failures.iter().map(|one| one.time.unwrap().seconds).collect();
+        assert_eq!(times, [19, 18, 17]);
     }
 }
