@@ -41,7 +41,7 @@ impl Engine {
         }
         let in_force = self.in_force();
         may_resolve(&in_force, caller, asked, event)?;
-        match found? {
+        match self.readable(caller, &in_force, found, event)? {
             Some(run) => {
                 name_run(event, &run, None);
                 Ok(Standing::Frozen(run))
@@ -73,15 +73,43 @@ impl Engine {
         )
     }
 
+    /// What was found, for who may know that it can't be read. Whose run that is
+    /// can't be told either: it is taken for another's.
+    fn readable(
+        &self,
+        caller: &Caller,
+        in_force: &InForce,
+        found: Result<Option<Arc<LoadedRun>>, Refusal>,
+        event: &mut EventDraft,
+    ) -> Result<Option<Arc<LoadedRun>>, Refusal> {
+        let Err(Refusal::SnapshotUnreadable { run }) = &found else { return found };
+        let decided = in_force.decide_everywhere(caller, Action::Join, resource(run));
+        event.run = Some((run.run_id.clone(), run.attempt));
+        match decided {
+            Ok(policy_ids) => {
+                event.policy_ids.extend(policy_ids);
+                event.policy_ids.sort();
+                event.policy_ids.dedup();
+                found
+            }
+            Err(policy_ids) => {
+                event.action = audit::Action::Join;
+                event.policy_ids = policy_ids;
+                Err(Refusal::AccessDenied { fields: Vec::new() })
+            }
+        }
+    }
+
     /// The attempt before, where it has ended and is the newest.
     async fn before(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         asked: &Asked,
         event: &mut EventDraft,
     ) -> Result<Arc<LoadedRun>, Refusal> {
         let newest = NamedRun { attempt: 0, ..asked.named.clone() };
-        let Some(run) = self.find(&newest)? else {
+        let found = self.find(&newest);
+        let Some(run) = self.readable(caller, &self.in_force(), found, event)? else {
             return Err(Refusal::AttemptOutOfOrder { newest: 0, end: None });
         };
         if run.run.frozen.owner != caller.principal {
@@ -110,7 +138,7 @@ impl Engine {
     /// compares the call with what that run was asked with. Another principal's
     /// secrets are not compared: nobody finds one by trying.
     pub(super) fn compare(
-        self: &Arc<Self>,
+        &self,
         caller: &Caller,
         asked: &Asked,
         overrides: Overrides,

@@ -1,7 +1,9 @@
 //! Names, then permission, then the rest; two principals.
 
 use super::*;
+use crate::engine::testing::PIPELINE;
 use crate::engine::{ExplainRequest, Overrides, RunSelector};
+use crate::store::AttemptMode;
 
 /// What a refusal says, to the last detail.
 fn whole<T>(answer: Result<T, Refusal>) -> String {
@@ -35,6 +37,30 @@ async fn another_principal_does_not_join() {
         assert_eq!(event.draft.principal.name, "uid:2");
         assert_eq!(event.draft.run.as_ref().unwrap().0.as_str(), "r");
         assert!(event.draft.policy_ids.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn anothers_run_that_cannot_be_read_looks_like_any_other() {
+    let bench = Bench::under(OWNER, good());
+    bench.resolve(1, request(&[])).await.unwrap();
+    bench.store.close().await.unwrap();
+    let Bench { engine, store, folder } = bench;
+    drop((engine, store));
+    let database = rusqlite::Connection::open(folder.path().join("paramd.db")).unwrap();
+    database.execute_batch("update runs set revision = '0'").unwrap();
+    drop(database);
+    let policies = OWNER.to_owned() + &actions(2, &["resolve"]);
+    let files = [("pipelines/p.yaml", PIPELINE), ("policies/own.cedar", policies.as_str())];
+    let bench = Bench::open(folder, &files, good());
+    for number in [1, 2] {
+        let mut asked = request(&[]);
+        (asked.run.attempt, asked.mode) = (number, (number > 1).then_some(AttemptMode::Refresh));
+        let answer = bench.resolve(2, asked.clone()).await;
+        assert_eq!(whole(answer.map(|_| ())), "AccessDenied { fields: [] }", "{number}");
+        let event = bench.events().pop().unwrap();
+        assert_eq!(line(&event), "Join Denied ACCESS_DENIED");
+        assert_eq!(reason(bench.resolve(1, asked).await), "SNAPSHOT_UNREADABLE");
     }
 }
 
