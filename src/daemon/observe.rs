@@ -33,6 +33,7 @@ pub(super) async fn listen(address: Option<SocketAddr>) -> Result<Option<Observe
 /// Serves what was counted, where somebody may ask.
 pub(super) async fn serve(observed: Option<Observed>, engine: Arc<Engine>) {
     if let Some(Observed { listener, counted }) = observed {
-        scrape::serve(listener, counted, Arc::new(move || engine.count_open_runs())).await;
+        let count = Arc::new(move || engine.count_open_runs());
+        tokio::join!(counted.clone().take_in(), scrape::serve(listener, counted, count));
     }
 }
