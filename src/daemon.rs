@@ -95,6 +95,11 @@ pub enum DaemonError {
         "`{0}` would be TCP without TLS, which is for `serve --dev` on the loopback alone: `tls` in paramd.yaml says which certificate and key to use"
     )]
     PlainTcp(SocketAddr),
+    /// `--dev` where others could reach it.
+    #[error(
+        "`{0}` could be reached by others, and `serve --dev` listens on a socket or on the loopback alone: say which with --listen"
+    )]
+    OpenDev(SocketAddr),
     /// A socket can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -273,15 +278,19 @@ fn addresses<'a>(options: &'a ServeOptions, settings: &'a ServerSettings) -> &'a
 
 /// What TCP is served with; without it there is TCP for trying out alone.
 fn tls(options: &ServeOptions, settings: &ServerSettings) -> Result<Option<Arc<Tls>>, DaemonError> {
-    if let Some(files) = &settings.tls {
-        return Ok(Some(Arc::new(Tls::load(&tls_files(files))?)));
-    }
+    let is_dev = options.dev.is_some();
     let open = addresses(options, settings).iter().find_map(|one| match one {
-        Listen::Tcp(address) if options.dev.is_some() && address.ip().is_loopback() => None,
+        Listen::Tcp(address) if is_dev && address.ip().is_loopback() => None,
         Listen::Tcp(address) => Some(*address),
         Listen::Unix(_) => None,
     });
-    open.map_or(Ok(None), |address| Err(DaemonError::PlainTcp(address)))
+    match (&settings.tls, open) {
+        // With keys that go at the end and a uid that may do all.
+        (Some(_), Some(address)) if is_dev => Err(DaemonError::OpenDev(address)),
+        (Some(files), _) => Ok(Some(Arc::new(Tls::load(&tls_files(files))?))),
+        (None, Some(address)) => Err(DaemonError::PlainTcp(address)),
+        (None, None) => Ok(None),
+    }
 }
 
 async fn listen(

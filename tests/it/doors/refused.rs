@@ -65,3 +65,12 @@ fn tcp_without_tls_is_refused_but_under_dev() {
     assert!(!daemon.wait().success());
     assert!(daemon.log().contains("would be TCP without TLS"), "{}", daemon.log());
 }
+
+#[test]
+fn under_dev_tls_opens_no_door_to_others() {
+    let house = House::new();
+    let launch = Launch::dev(&house.config.path, house.config.around());
+    let mut daemon = launch.listen("0.0.0.0:0").spawn();
+    assert!(!daemon.wait().success());
+    assert!(daemon.log().contains("on the loopback alone"), "{}", daemon.log());
+}
