@@ -153,8 +153,10 @@ impl Endpoint {
             // Under TLS 1.3 the first answer tells whether it was good.
             let mut health = HealthClient::new(channel.clone());
             let asked = health.check(HealthCheckRequest::default());
-            if asked.await.is_err() {
-                return Err(trouble::refused(&uri));
+            match tokio::time::timeout(CONNECT_TIMEOUT, asked).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(trouble::refused(&uri)),
+                Err(_) => return Err(trouble::silent(&uri)),
             }
         }
         Ok(Daemon { channel: InterceptedService::new(channel, bearer) })

@@ -57,6 +57,12 @@ pub(super) fn refused(endpoint: &str) -> CliError {
         .with_help("its `client_ca` has to have signed the certificate, which must not be expired")
 }
 
+/// The connection is there, and nobody answers on it.
+pub(super) fn silent(endpoint: &str) -> CliError {
+    let message = format!("the daemon at {endpoint} takes the connection and doesn't answer");
+    CliError::new(Exit::Unreachable, message).with_help("see that it is paramd that listens there")
+}
+
 fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
     let mut next = Some(error);
     while let Some(error) = next {

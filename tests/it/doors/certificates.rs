@@ -95,6 +95,58 @@ async fn a_client_says_what_is_wrong_with_the_daemons_certificate() {
     daemon.stop();
 }
 
+/// Takes connections with TLS, asks for a certificate and says nothing.
+async fn silent(house: &House) -> String {
+    let files = house.authority.server("silent");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(house.ca()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        provider.clone(),
+    );
+    let clients = clients.build().unwrap();
+    let chain = vec![CertificateDer::from_pem_file(&files.certificate).unwrap()];
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_client_cert_verifier(clients);
+    let mut config = config.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(acceptor.accept(stream).await);
+        }
+    });
+    endpoint
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_never_answers_holds_no_command() {
+    let house = House::new();
+    let endpoint = silent(&house).await;
+    let files = house.authority.client("person", None);
+    let mut command = paramd(["runs", "show", "small/a", "--endpoint", &endpoint])
+        .env("PARAMD_CA", text(&house.ca()))
+        .env("PARAMD_CERTIFICATE", text(&files.certificate))
+        .env("PARAMD_KEY", text(&files.key))
+        .into_command();
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    let Ok(ended) = ended else {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        panic!("the command hangs");
+    };
+    let told = String::from_utf8(ended.unwrap().stderr).unwrap();
+    assert!(told.contains("doesn't answer"), "{told}");
+}
+
 /// A handshake with one version of TLS alone, and what was agreed on.
 async fn handshake(
     house: &House,
