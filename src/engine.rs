@@ -58,7 +58,7 @@ pub use crate::reveal::RevealedSecret;
 pub use failures::SubjectFailure;
 pub use request::{
     ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
-    RunSelector, RunsRequest, WatchRequest,
+    RunSelector, RunsRequest, WatchRequest, Weigh,
 };
 pub use watch::{Begin, Watch, Watched};
 

@@ -157,6 +157,27 @@ impl InForce {
 }
 
 impl Engine {
+    /// Names in an event the environment and the run of a filter, after its pipeline.
+    /// The daemon knows a run by its pipeline: without one it isn't looked for.
+    pub(super) fn name_asked(
+        &self,
+        in_force: &InForce,
+        environment: Option<&str>,
+        run_id: Option<&str>,
+        event: &mut EventDraft,
+    ) {
+        if let Some(Ok(environment)) = environment.map(EnvironmentName::parse) {
+            in_force.name_environment(&environment, event);
+        }
+        let (Some(Ok(run_id)), Some(pipeline)) = (run_id.map(RunId::parse), &event.pipeline) else {
+            return;
+        };
+        match self.store.newest_attempt(pipeline, &run_id) {
+            Ok(Some(attempt)) => event.run = Some((run_id, attempt)),
+            _ => event.unknown_names += 1,
+        }
+    }
+
     /// The policies that let fingerprints be in an answer about a run; none where
     /// they may not be.
     pub(super) fn may_show_fingerprints(

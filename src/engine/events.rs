@@ -1,13 +1,15 @@
 //! `ListEvents` and `VerifyLog`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::access::on_record;
 use super::mark::Mark;
-use super::pages::{Bound, page_size, wrong_token};
-use super::record::store_refusal;
+use super::pages::{Bound, Room, page_size, wrong_token};
+use super::record::{internal, store_refusal};
 use super::{
     Caller, Engine, EventsAnswer, EventsRequest, Refusal, VerifyAnswer, Violation, ViolationReason,
+    Weigh,
 };
 use crate::access::{Action, Resource};
 use crate::audit::{self, Event, EventDraft};
@@ -26,9 +28,10 @@ impl Engine {
     /// # Errors
     /// As the contract says of `ListEvents`.
     pub async fn list_events(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         request: EventsRequest,
+        weigh: Weigh<Event>,
     ) -> Result<EventsAnswer, Refusal> {
         let mut event = self.event(caller, audit::Action::Audit);
         let malformed = malformed_names(&request.query);
@@ -62,7 +65,10 @@ impl Engine {
             at_most: position.map(|(_, mark)| mark.sequence),
             ..request.query
         };
-        let (page, next_token) = match self.page(&query, &bound) {
+        let engine = self.clone();
+        let looks = tokio::task::spawn_blocking(move || engine.page(&query, &bound, weigh));
+        let looked = looks.await.unwrap_or_else(|_| Err(internal("a list of events was lost")));
+        let (page, next_token) = match looked {
             Ok(found) => found,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
@@ -72,8 +78,19 @@ impl Engine {
     }
 
     /// A page of events, and the token of the next one; empty: this was the last.
-    fn page(&self, query: &EventQuery, bound: &Bound) -> Result<(EventPage, String), Refusal> {
-        let page = self.store.events(query).map_err(|error| store_refusal(&error))?;
+    fn page(
+        &self,
+        query: &EventQuery,
+        bound: &Bound,
+        weigh: Weigh<Event>,
+    ) -> Result<(EventPage, String), Refusal> {
+        let mut page = self.store.events(query).map_err(|error| store_refusal(&error))?;
+        let mut room = Room::default();
+        let fitting = page.events.iter().take_while(|event| room.takes(weigh(event))).count();
+        if fitting < page.events.len() {
+            page.events.truncate(fitting);
+            page.next = page.events.last().map(|event| event.sequence);
+        }
         let Some(next) = page.next else { return Ok((page, String::new())) };
         let mark = self.mark(query.at_most.unwrap_or(page.newest))?;
         let token = bound.token(&[next.to_be_bytes().as_slice(), &mark.bytes()].concat());
@@ -111,6 +128,7 @@ impl Engine {
         if query.pipeline.is_some() && known.is_none() {
             event.unknown_names += 1;
         }
+        self.name_asked(&in_force, query.environment.as_deref(), query.run_id.as_deref(), event);
         let decided = daemon.or_else(|denied| match &asked {
             Some(name) => {
                 in_force.decide(caller, Action::Audit, Resource::Pipeline(name), None, None)
@@ -157,7 +175,7 @@ impl Engine {
         let store = self.store.clone();
         let verified = tokio::task::spawn_blocking(move || store.verify(&request))
             .await
-            .map_err(|_| super::record::internal("a check of the log ended before its time"))?
+            .map_err(|_| internal("a check of the log ended before its time"))?
             .map_err(|error| store_refusal(&error))?;
         let next = verified.next.map(|(sequence, hash)| {
             bound.token(&[sequence.to_be_bytes().as_slice(), &hash].concat())

@@ -42,6 +42,28 @@ impl Bound {
     }
 }
 
+/// The bytes of an answer's entries: the contract's limit, less what is around them.
+const ROOM: usize = (3 << 20) - (64 << 10);
+/// What an entry costs in an answer beside its own bytes, at most.
+const FRAME: usize = 10;
+
+/// What is left of an answer. A page is cut before it is recorded: what is on record
+/// is what leaves.
+#[derive(Default)]
+pub(super) struct Room(Option<usize>);
+
+impl Room {
+    /// Whether an entry of so many bytes goes in; the first one always does.
+    pub(super) fn takes(&mut self, bytes: usize) -> bool {
+        let left = match self.0 {
+            None => Some(ROOM.saturating_sub(bytes)),
+            Some(left) => left.checked_sub(bytes + FRAME),
+        };
+        self.0 = Some(left.unwrap_or_default());
+        left.is_some()
+    }
+}
+
 /// The answer to a token that can't be read.
 pub(super) fn wrong_token() -> Violation {
     Violation {
@@ -81,6 +103,14 @@ mod tests {
         assert!(other.position(&token).is_err());
         assert!(mine.position("%%%").is_err());
         assert!(mine.position("AAAA").is_err());
+    }
+
+    #[test]
+    fn an_answer_takes_its_first_entry_and_then_what_fits() {
+        let mut room = Room::default();
+        assert!(room.takes(4 << 20) && !room.takes(0), "one alone, however large");
+        let mut room = Room::default();
+        assert!(room.takes(1 << 20) && room.takes(1 << 20) && !room.takes(1 << 20));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::access::well_formed;
-use super::pages::{Bound, page_size};
+use super::pages::{Bound, Room, page_size};
 use super::{
     Caller, Engine, InForce, PageRequest, PipelinePage, PipelineSummary, PipelineView, Refusal,
     StepView,
@@ -37,7 +37,7 @@ impl Engine {
         };
         let after = position.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let in_force = self.in_force();
-        let mut visible = in_force
+        let visible = in_force
             .plans
             .pipelines
             .values()
@@ -46,18 +46,18 @@ impl Engine {
                 Some((pipeline, may_read(&in_force, caller, &pipeline.name).ok()?))
             });
         let mut policy_ids = BTreeSet::new();
-        let pipelines: Vec<PipelineSummary> = visible
-            .by_ref()
-            .take(size)
-            .map(|(pipeline, ids)| {
-                policy_ids.extend(ids);
-                PipelineSummary {
-                    name: pipeline.name.clone(),
-                    description: pipeline.description.clone(),
-                }
-            })
-            .collect();
-        let last = pipelines.last().filter(|_| visible.next().is_some());
+        let (mut pipelines, mut room) = (Vec::<PipelineSummary>::new(), Room::default());
+        let mut more = false;
+        for (PlannedPipeline { name, description, .. }, ids) in visible {
+            more = pipelines.len() == size || !room.takes(name.as_str().len() + description.len());
+            if more {
+                break;
+            }
+            policy_ids.extend(ids);
+            pipelines
+                .push(PipelineSummary { name: name.clone(), description: description.clone() });
+        }
+        let last = pipelines.last().filter(|_| more);
         let next_token = last.map(|last| bound.token(last.name.as_str().as_bytes()));
         event.policy_ids = policy_ids.into_iter().collect();
         self.record_soon(event)?;

@@ -94,6 +94,9 @@ pub struct RevealRequest {
     pub problems: Vec<Violation>,
 }
 
+/// How many bytes an entry has in an answer.
+pub type Weigh<T> = fn(&T) -> usize;
+
 /// A page of something.
 #[derive(Clone, Default)]
 pub struct PageRequest {

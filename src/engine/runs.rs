@@ -1,19 +1,24 @@
 //! `ListRuns`.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::events::invalid;
 use super::mark::Mark;
-use super::pages::{Bound, page_size, wrong_token};
-use super::record::store_refusal;
-use super::{Caller, Engine, InForce, Refusal, RunsAnswer, RunsRequest, Violation};
+use super::pages::{Bound, Room, page_size, wrong_token};
+use super::record::{internal, store_refusal};
+use super::{Caller, Engine, InForce, Refusal, RunsAnswer, RunsRequest, Violation, Weigh};
 use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
 use crate::name::{EnvironmentName, PipelineName, RunId};
-use crate::store::{RunQuery, StoredRun};
+use crate::store::{RunQuery, Store, StoredRun};
 
-/// Runs that one page asks the policies about.
-const DECIDED: usize = 2_000;
+/// The store's pages that one answer looks through.
+const PAGES: usize = 4;
+/// Runs of each after the first: those before were not for the caller.
+const FURTHER: usize = 500;
+/// How long an answer looks for runs, about.
+const LOOKS: Duration = Duration::from_millis(100);
 
 /// Runs that the caller may see, where to go on, and the policies that decided.
 type Visible = (Vec<StoredRun>, Option<i64>, BTreeSet<String>);
@@ -27,6 +32,7 @@ impl Engine {
         &self,
         caller: &Caller,
         request: RunsRequest,
+        weigh: Weigh<StoredRun>,
     ) -> Result<RunsAnswer, Refusal> {
         let mut event = self.event(caller, audit::Action::Read);
         let mut query = request.query;
@@ -35,7 +41,8 @@ impl Engine {
         let size = page_size(request.page.size, 50, 500);
         let bound = bound(caller, &query);
         let position = bound.position(&request.page.token).and_then(|position| {
-            position.map(|bytes| place(&bytes).ok_or_else(wrong_token)).transpose()
+            let place = |bytes: Vec<u8>| place(&self.sealer.unveil(&bytes)?);
+            position.map(|bytes| place(bytes).ok_or_else(wrong_token)).transpose()
         });
         violations.extend(size.clone().err());
         violations.extend(position.clone().err());
@@ -49,9 +56,14 @@ impl Engine {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
         let in_force = self.in_force();
-        name_filter(&in_force, &query, &mut event);
+        self.name_filter(&in_force, &query, &mut event);
         query.before = position.map(|(before, _)| before);
-        let found = self.visible(&in_force, caller, query, size).and_then(|(runs, next, ids)| {
+        let (store, asks) = (self.store.clone(), caller.clone());
+        let looks = tokio::task::spawn_blocking(move || {
+            visible(&*store, &in_force, &asks, query, size, weigh)
+        });
+        let looked = looks.await.unwrap_or_else(|_| Err(internal("a list of runs was lost")));
+        let found = looked.and_then(|(runs, next, ids)| {
             let next_token = next.map(|next| self.place(&bound, next)).transpose()?;
             Ok((RunsAnswer { runs, next_token: next_token.unwrap_or_default() }, ids))
         });
@@ -64,43 +76,63 @@ impl Engine {
         Ok(answer)
     }
 
-    /// The token of the page that goes on before a run.
+    /// Only names that the daemon knows go into an event.
+    fn name_filter(&self, in_force: &InForce, query: &RunQuery, event: &mut EventDraft) {
+        let pipeline = query.pipeline.as_deref().and_then(|name| PipelineName::parse(name).ok());
+        if let Some(pipeline) = pipeline {
+            in_force.name_pipeline(&pipeline, event);
+        }
+        self.name_asked(in_force, query.environment.as_deref(), query.run_id.as_deref(), event);
+    }
+
+    /// The token of the page that goes on before a run. How many runs there are, of
+    /// all pipelines, is not for its bearer.
     fn place(&self, bound: &Bound, before: i64) -> Result<String, Refusal> {
         // Runs are frozen together with their events: who has the log has them.
         let newest = *self.store.newest().borrow();
         let mark = self.mark(newest)?;
-        Ok(bound.token(&[before.to_be_bytes().as_slice(), &mark.bytes()].concat()))
+        let place = [before.to_be_bytes().as_slice(), &mark.bytes()].concat();
+        let veiled = self.sealer.veil(&place);
+        veiled.map(|veiled| bound.token(&veiled)).map_err(|_| internal("a token wasn't made"))
     }
+}
 
-    /// Up to `size` runs that the caller may see.
-    fn visible(
-        &self,
-        in_force: &InForce,
-        caller: &Caller,
-        mut query: RunQuery,
-        size: usize,
-    ) -> Result<Visible, Refusal> {
-        let (mut visible, mut policy_ids, mut decided) = (Vec::new(), BTreeSet::new(), 0);
-        loop {
-            query.limit = size;
-            let page = self.store.runs(&query).map_err(|error| store_refusal(&error))?;
-            decided += page.runs.len().max(1);
-            let count = page.runs.len();
-            for (index, (place, run)) in page.runs.into_iter().enumerate() {
-                let Some(ids) = may_read(in_force, caller, &run) else { continue };
-                policy_ids.extend(ids);
-                visible.push(run);
-                if visible.len() == size {
-                    let more = index + 1 < count || page.next.is_some();
-                    return Ok((visible, more.then_some(place), policy_ids));
-                }
+/// Up to `size` runs that the caller may see. The work is bounded, however few
+/// those are: there may be less, and more to look through.
+fn visible(
+    store: &dyn Store,
+    in_force: &InForce,
+    caller: &Caller,
+    mut query: RunQuery,
+    size: usize,
+    weigh: Weigh<StoredRun>,
+) -> Result<Visible, Refusal> {
+    let (mut visible, mut policy_ids) = (Vec::new(), BTreeSet::new());
+    let (mut room, mut last) = (Room::default(), None);
+    let begun = Instant::now();
+    query.limit = size;
+    for _ in 0..PAGES {
+        let page = store.runs(&query).map_err(|error| store_refusal(&error))?;
+        let count = page.runs.len();
+        for (index, (place, run)) in page.runs.into_iter().enumerate() {
+            let Some(ids) = may_read(in_force, caller, &run) else { continue };
+            if !room.takes(weigh(&run)) {
+                return Ok((visible, last, policy_ids));
             }
-            if page.next.is_none() || decided >= DECIDED {
-                return Ok((visible, page.next, policy_ids));
+            last = Some(place);
+            policy_ids.extend(ids);
+            visible.push(run);
+            if visible.len() == size {
+                let more = index + 1 < count || page.next.is_some();
+                return Ok((visible, more.then_some(place), policy_ids));
             }
-            query.before = page.next;
+        }
+        (query.before, query.limit) = (page.next, size.max(FURTHER));
+        if page.next.is_none() || begun.elapsed() > LOOKS {
+            break;
         }
     }
+    Ok((visible, query.before, policy_ids))
 }
 
 /// The policies that let the caller see a run.
@@ -111,21 +143,6 @@ fn may_read(in_force: &InForce, caller: &Caller, run: &StoredRun) -> Option<Vec<
     let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
     let permit = in_force.decide(caller, Action::Read, resource, environment, preset).ok()?;
     Some(permit.policy_ids().to_vec())
-}
-
-/// Only names that the daemon knows go into an event.
-fn name_filter(in_force: &InForce, query: &RunQuery, event: &mut EventDraft) {
-    let pipeline = query.pipeline.as_deref().and_then(|name| PipelineName::parse(name).ok());
-    if let Some(pipeline) = pipeline {
-        in_force.name_pipeline(&pipeline, event);
-    }
-    let environment = query.environment.as_deref().map(EnvironmentName::parse);
-    if let Some(Ok(environment)) = environment {
-        in_force.name_environment(&environment, event);
-    }
-    if query.run_id.is_some() {
-        event.unknown_names += 1;
-    }
 }
 
 fn malformed_names(query: &RunQuery) -> Vec<Violation> {

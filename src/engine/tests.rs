@@ -13,6 +13,7 @@ mod failures;
 mod flights;
 mod keys;
 mod life;
+mod listed;
 mod log;
 mod reveals;
 

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
 
@@ -136,6 +136,36 @@ impl Sealer {
         let record = self.record(sealed)?;
         let names = record.items.iter().enumerate().map(|(index, item)| (item.name, index));
         Ok(Opener { sealer: self, run, places: names.collect(), record })
+    }
+
+    /// Closes a few bytes for a caller to bring back who is not to read them.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn veil(&self, plain: &[u8]) -> Result<Vec<u8>, Unsealable> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_| Unsealable)?;
+        let mut text = plain.to_vec();
+        self.veil_key()
+            .ok_or(Unsealable)?
+            .seal_in_place_append_tag(Nonce::from(&nonce), Aad::empty(), &mut text)
+            .map_err(|_| Unsealable)?;
+        Ok([nonce.as_slice(), &text].concat())
+    }
+
+    /// The bytes that were closed; none: they were changed, or closed with another
+    /// key.
+    pub fn unveil(&self, veiled: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, text) = veiled.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = text.to_vec();
+        let key = self.veil_key()?;
+        let plain = key.open_in_place(Nonce::from(nonce), Aad::empty(), &mut text).ok()?;
+        Some(plain.to_vec())
+    }
+
+    fn veil_key(&self) -> Option<LessSafeKey> {
+        let key = self.key.derive(&[], &[b"veil"]);
+        UnboundKey::new(&CHACHA20_POLY1305, key.as_slice()).ok().map(LessSafeKey::new)
     }
 
     /// What shows later that a record of a run is as it was: keep it beside the

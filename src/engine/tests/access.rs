@@ -118,7 +118,7 @@ async fn denied_and_absent_look_alike() {
         };
         told.insert(whole(engine.explain(&stranger, asked).await.map(|_| ())));
     }
-    told.insert(whole(engine.list_events(&stranger, page(0)).await.map(|_| ())));
+    told.insert(whole(engine.list_events(&stranger, page(0), |_| 0).await.map(|_| ())));
     let verified =
         engine.verify_log(&stranger, String::new(), "bad".into(), std::time::Duration::ZERO);
     told.insert(whole(verified.await.map(|_| ())));

@@ -95,7 +95,7 @@ async fn pages_hold_their_place_while_events_arrive() {
     asked.query.newest_first = true;
     let mut seen = Vec::new();
     loop {
-        let answer = bench.engine.list_events(&caller(1), asked.clone()).await.unwrap();
+        let answer = bench.engine.list_events(&caller(1), asked.clone(), |_| 0).await.unwrap();
         seen.extend(answer.events.iter().map(|event| event.sequence));
         if answer.next_token.is_empty() {
             break;
@@ -106,16 +106,16 @@ async fn pages_hold_their_place_while_events_arrive() {
     }
     assert_eq!(seen, [5, 4, 3, 2, 1]);
     // A token is good for its own request and caller alone.
-    let first = bench.engine.list_events(&caller(1), page(1)).await.unwrap();
+    let first = bench.engine.list_events(&caller(1), page(1), |_| 0).await.unwrap();
     let mut other = page(1);
     other.page.token = first.next_token;
-    assert!(bench.engine.list_events(&caller(1), other.clone()).await.is_ok());
+    assert!(bench.engine.list_events(&caller(1), other.clone(), |_| 0).await.is_ok());
     assert_eq!(
-        reason(bench.engine.list_events(&caller(2), other.clone()).await),
+        reason(bench.engine.list_events(&caller(2), other.clone(), |_| 0).await),
         "INVALID_REQUEST"
     );
     other.query.newest_first = true;
-    assert_eq!(reason(bench.engine.list_events(&caller(1), other).await), "INVALID_REQUEST");
+    assert_eq!(reason(bench.engine.list_events(&caller(1), other, |_| 0).await), "INVALID_REQUEST");
 }
 
 #[tokio::test]
@@ -131,7 +131,8 @@ async fn the_names_of_a_filter_must_be_names() {
         ..EventQuery::default()
     };
     let asked = EventsRequest { query, ..EventsRequest::default() };
-    let Err(Refusal::Invalid(violations)) = bench.engine.list_events(&caller(1), asked).await
+    let Err(Refusal::Invalid(violations)) =
+        bench.engine.list_events(&caller(1), asked, |_| 0).await
     else {
         panic!("they are refused")
     };

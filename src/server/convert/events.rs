@@ -1,5 +1,7 @@
 //! The audit log: filters, events and what a check found.
 
+use prost::Message as _;
+
 use super::{invalid, record, time};
 use crate::audit::verify::ChainReport;
 use crate::audit::{Action, Event, Outcome, ParameterAccess};
@@ -134,6 +136,11 @@ pub(in crate::server) fn listed(answer: EventsAnswer) -> v1::ListEventsResponse 
         events: answer.events.into_iter().map(|event| write(event, permitted)).collect(),
         next_page_token: answer.next_token,
     }
+}
+
+/// The bytes of an event in a page, at most.
+pub(in crate::server) fn weigh(event: &Event) -> usize {
+    write(event.clone(), true).encoded_len()
 }
 
 fn write(event: Event, fingerprints: bool) -> v1::Event {

@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::proto::v1;
 use crate::server::status;
-use crate::store::{RunQuery, RunState};
+use crate::store::{RunQuery, RunState, StoredRun};
 
 /// What an entry costs in an answer beside its own bytes, at most.
 const FRAME: usize = 10;
@@ -45,6 +45,11 @@ fn state(number: i32) -> Option<RunState> {
 pub(in crate::server) fn listed(answer: &RunsAnswer) -> v1::ListRunsResponse {
     let runs = answer.runs.iter().map(record::run).collect();
     v1::ListRunsResponse { runs, next_page_token: answer.next_token.clone() }
+}
+
+/// The bytes of a run in a page.
+pub(in crate::server) fn weigh(run: &StoredRun) -> usize {
+    record::run(run).encoded_len()
 }
 
 /// The lifetime of `ExtendRun`, or what is wrong with it.

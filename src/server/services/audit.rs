@@ -7,7 +7,6 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument as _;
 
-use super::pipeline::smaller;
 use super::{Edge, Line};
 use crate::engine::{Refusal, Watch, Watched};
 use crate::proto::server::audit_service_server::AuditService;
@@ -30,16 +29,9 @@ impl AuditService for Edge {
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
         self.answer("ListEvents", request, async |caller, message| {
-            let mut asked = events::read(message);
-            loop {
-                let found = self.engine.list_events(&caller, asked.clone()).await?;
-                let count = found.events.len();
-                let answer = events::listed(found);
-                match smaller(&answer, &asked.page, count) {
-                    Some(page) => asked.page = page,
-                    None => return Ok(answer),
-                }
-            }
+            let asked = events::read(message);
+            let found = self.engine.list_events(&caller, asked, events::weigh).await?;
+            Ok(events::listed(found))
         })
         .await
     }

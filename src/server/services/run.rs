@@ -3,7 +3,6 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Edge;
-use super::pipeline::smaller;
 use crate::proto::Encoded;
 use crate::proto::server::run_service_server::RunService;
 use crate::proto::v1::{
@@ -54,16 +53,8 @@ impl RunService for Edge {
         request: Request<ListRunsRequest>,
     ) -> Result<Response<ListRunsResponse>, Status> {
         self.answer("ListRuns", request, async |caller, message| {
-            let mut asked = runs::read(message);
-            loop {
-                let found = self.engine.list_runs(&caller, asked.clone()).await?;
-                let count = found.runs.len();
-                let answer = runs::listed(&found);
-                match smaller(&answer, &asked.page, count) {
-                    Some(page) => asked.page = page,
-                    None => return Ok(answer),
-                }
-            }
+            let found = self.engine.list_runs(&caller, runs::read(message), runs::weigh).await?;
+            Ok(runs::listed(&found))
         })
         .await
     }

@@ -157,3 +157,19 @@ proptest! {
         prop_assert_eq!(opened, items);
     }
 }
+
+#[test]
+fn what_is_veiled_comes_back_whole_or_not_at_all() {
+    let (sealer, other) = (sealer(), sealer());
+    let veiled = sealer.veil(b"0123").unwrap();
+    assert_eq!(sealer.unveil(&veiled).unwrap(), b"0123");
+    assert!(!veiled.windows(4).any(|window| window == b"0123"));
+    assert_ne!(veiled, sealer.veil(b"0123").unwrap());
+    assert_eq!(other.unveil(&veiled), None);
+    for index in 0..veiled.len() {
+        let mut changed = veiled.clone();
+        changed[index] ^= 1;
+        assert_eq!(sealer.unveil(&changed), None);
+        assert_eq!(sealer.unveil(&veiled[..index]), None);
+    }
+}

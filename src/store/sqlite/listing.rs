@@ -29,7 +29,7 @@ pub(super) fn page(connection: &mut Connection, query: &RunQuery) -> Result<RunP
         .query_row([], |row| row.get(0))?;
     let high = query.before.map_or(newest, |before| before.saturating_sub(1).min(newest));
     // The primary key leads to the attempts of a run.
-    let by_key = query.pipeline.is_some() && query.run_id.is_some();
+    let by_key = is_by_key(query);
     let low = if by_key { 0 } else { high.saturating_sub(WINDOW).max(0) };
     let limit = query.limit.clamp(1, MAX_PAGE);
     let (sql, values) = select(query, low, high, limit);
@@ -55,7 +55,11 @@ pub(super) fn page(connection: &mut Connection, query: &RunQuery) -> Result<RunP
     Ok(RunPage { runs: found, next: Some(next).filter(|next| *next > 1) })
 }
 
-fn select(query: &RunQuery, low: i64, high: i64, limit: usize) -> (String, Vec<Column>) {
+fn is_by_key(query: &RunQuery) -> bool {
+    query.pipeline.is_some() && query.run_id.is_some()
+}
+
+pub(super) fn select(query: &RunQuery, low: i64, high: i64, limit: usize) -> (String, Vec<Column>) {
     let mut sql = format!("select {COLUMNS} from runs where rowid > ? and rowid <= ?");
     let mut values = vec![Column::Integer(low), Column::Integer(high)];
     let mut and = |condition: &str, value: Option<Column>| {
@@ -65,7 +69,10 @@ fn select(query: &RunQuery, low: i64, high: i64, limit: usize) -> (String, Vec<C
         }
     };
     let text = |text: &Option<String>| text.clone().map(Column::Text);
-    and(" and pipeline = ?", text(&query.pipeline));
+    // Without a run's name the key would lead to all runs of the pipeline, to be
+    // sorted for each page; a page is a part of the table's own order.
+    let pipeline = if is_by_key(query) { " and pipeline = ?" } else { " and +pipeline = ?" };
+    and(pipeline, text(&query.pipeline));
     and(" and run_id = ?", text(&query.run_id));
     and(" and environment = ?", text(&query.environment));
     and(" and created >= ?", query.from.map(to_column).map(Column::Integer));

@@ -1,3 +1,4 @@
+use super::super::listing::select;
 use super::*;
 
 /// Runs made one after the other, each with a label.
@@ -144,4 +145,39 @@ fn a_longer_life_is_written_with_its_record_and_a_shorter_one_is_not() {
     let told = all_events(&store);
     let lives = reasons(&told).into_iter().filter(|reason| reason.contains("longer")).count();
     assert_eq!(lives, 5, "each call has its event");
+}
+
+/// How SQLite goes about a page of these runs.
+fn plan(home: &Home, query: &RunQuery) -> String {
+    let (sql, values) = select(query, 0, 100, 10);
+    let connection = schema::reader(&home.path).unwrap();
+    let mut statement = connection.prepare(&format!("explain query plan {sql}")).unwrap();
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(3)).unwrap();
+    rows.map(Result::<String, _>::unwrap).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_page_is_found_from_its_place_on_and_sorted_by_nobody() {
+    let home = Home::new();
+    let _store = home.open();
+    let text = |text: &str| Some(text.to_owned());
+    let any = RunQuery::default;
+    for query in [
+        any(),
+        RunQuery { pipeline: text("churn"), ..any() },
+        RunQuery { pipeline: text("churn"), states: vec![RunState::Open], ..any() },
+        RunQuery { states: vec![RunState::Open], ..any() },
+        RunQuery { states: vec![RunState::Completed, RunState::Expired], ..any() },
+        RunQuery { run_id: text("r"), ..any() },
+        RunQuery { environment: text("prod"), ..any() },
+        RunQuery { from: Some(Timestamp::UNIX_EPOCH), ..any() },
+        RunQuery { labels: [("team".to_owned(), "ml".to_owned())].into(), ..any() },
+    ] {
+        let plan = plan(&home, &query);
+        assert!(plan.starts_with("SEARCH runs USING INTEGER PRIMARY KEY"), "{query:?}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{query:?}: {plan}");
+    }
+    let attempts = RunQuery { pipeline: text("churn"), run_id: text("r"), ..any() };
+    let plan = plan(&home, &attempts);
+    assert!(plan.contains("(pipeline=? AND run_id=?"), "{plan}");
 }
