@@ -43,6 +43,8 @@ fn output(command: &str, endpoint: &str, folder: &Path) -> String {
         .current_dir(folder)
         .env("PARAMD_ENDPOINT", endpoint)
         .env("NO_COLOR", "1")
+        // Rows that are drawn anew can't be shown on a page.
+        .env("TERM", "dumb")
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap().replace('\r', "");
