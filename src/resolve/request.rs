@@ -1,5 +1,8 @@
 //! What a run was asked with: what makes another call the same call.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fetch::Sources;
-use super::request::Compared;
 use super::submission::Overrides;
 use super::testing::{
     Fake, lines, plan, plan_with, resolve_with, sources, texts, told, typed, variables,
@@ -434,59 +433,6 @@ async fn a_source_that_gives_no_text_is_told_as_such() {
     });
     let failures = failed(&plan, texts(&[]), &sources(&[("first", &large)])).await;
     assert_eq!(told(&failures), ["a INVALID_VALUE"]);
-}
-
-#[test]
-fn requests_are_compared_by_meaning() {
-    let plan = plan(
-        r#"parameters:
-  rate: { type: number, default: 1 }
-  deep: { type: array, items: { type: number }, default: [] }
-  limit: { type: number, secret: true, override: run, from: { env: { from: first, name: A } } }
-"#,
-    );
-    let fingerprints = Fingerprints::new(&crate::store::keys::FingerprintKey::generate().unwrap());
-    let frozen = |preset: &str, overrides: Overrides| {
-        let (submission, problems) = testing::submitted(&plan, "", overrides);
-        assert!(problems.is_empty(), "{problems:?}");
-        request::FrozenRequest::new(
-            plan.environment.clone(),
-            preset,
-            None,
-            &submission.overrides,
-            &plan.common.interface,
-            &fingerprints,
-        )
-    };
-    let secret = |text: &str| {
-        let bytes = SecretBytes::new(text.as_bytes().to_vec());
-        let one = submission::SecretOverride { bytes, encoding: None, unknown_encoding: false };
-        Overrides { secret: [("limit".to_owned(), one)].into(), ..Overrides::default() }
-    };
-    let same = |a: &request::FrozenRequest, b: &request::FrozenRequest| {
-        a.differs(b, Compared::Whole).is_empty()
-    };
-    assert!(same(
-        &frozen("", texts(&[("rate", "3")])),
-        &frozen("", typed(&[("rate", Value::Number(3.0))]))
-    ));
-    assert!(same(
-        &frozen("", texts(&[("deep", "[1, 2.50]")])),
-        &frozen("", texts(&[("deep", "[1.0,2.5]")]))
-    ));
-    assert!(same(&frozen("", secret("3")), &frozen("", secret("3.0"))));
-    let one = frozen("", texts(&[("rate", "3")]));
-    assert_eq!(one.differs(&frozen("", texts(&[])), Compared::Whole), ["overrides.rate"]);
-    // The value that would be used anyway is not the same request as none.
-    assert_eq!(
-        frozen("", texts(&[])).differs(&frozen("", texts(&[("rate", "1")])), Compared::Whole),
-        ["overrides.rate"]
-    );
-    assert_eq!(one.differs(&frozen("quick", texts(&[("rate", "3")])), Compared::Whole), ["preset"]);
-    assert_eq!(
-        frozen("", secret("3")).differs(&frozen("", secret("4")), Compared::Whole),
-        ["secret_overrides.limit"]
-    );
 }
 
 /// A chain of a thousand parameters must not cost a thousand frames of stack.

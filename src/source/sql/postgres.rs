@@ -78,27 +78,18 @@ impl Postgres {
         }
         Ok(found)
     }
-
-    /// Nothing takes longer than a query may, whoever is slow: the server, the
-    /// way to it, or a login whose work the server decides.
-    async fn within<T>(
-        &self,
-        work: impl Future<Output = Result<T, SourceError>>,
-    ) -> Result<T, SourceError> {
-        tokio::time::timeout(self.limits.time, work).await.map_err(|_| Cause::Timeout)?
-    }
 }
 
 impl Source for Postgres {
     fn read<'a>(&'a self, read: &'a Read) -> Pending<'a, Result<Answer, SourceError>> {
         Box::pin(async move {
-            let raw = self.within(self.ask(read)).await?;
+            let raw = self.limits.within(self.ask(read)).await?;
             Ok(Answer::Found { raw, version: None })
         })
     }
 
     fn check<'a>(&'a self, probe: &'a Probe<'a>) -> Pending<'a, Result<Vec<String>, SourceError>> {
-        Box::pin(self.within(self.probe(probe)))
+        Box::pin(self.limits.within(self.probe(probe)))
     }
 }
 

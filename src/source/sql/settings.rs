@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::url::{self, Server, Url};
 use super::{mysql, postgres, query, sqlite};
 use crate::credential::Credential;
-use crate::source::{ConnectError, Environment, Read, Settings, Source};
+use crate::source::{Cause, ConnectError, Environment, Read, Settings, Source, SourceError};
 use crate::value::MAX_ITEMS;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{Fields, duration, integer, text};
@@ -23,6 +23,17 @@ pub(super) struct Limits {
     pub(super) time: Duration,
     /// How many rows it may give.
     pub(super) rows: usize,
+}
+
+impl Limits {
+    /// Nothing takes longer than a query may, whoever is slow: the server, the
+    /// way to it, or a login whose work the server decides.
+    pub(super) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        tokio::time::timeout(self.time, work).await.map_err(|_| Cause::Timeout)?
+    }
 }
 
 /// Whether and how a connection is encrypted.
