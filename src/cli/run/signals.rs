@@ -31,10 +31,12 @@ pub(super) struct Signals(mpsc::UnboundedReceiver<Stop>);
 
 impl Signals {
     /// Takes these signals over from now on: by itself, each would end us with the
-    /// steps' files left behind.
+    /// steps' files left behind. One that is ignored stays so, for children too:
+    /// that is how `nohup` works.
     pub(super) fn listen(signals: &[Signal]) -> Result<Self, CliError> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        for &number in signals {
+        let ignored = ignored();
+        for &number in signals.iter().filter(|one| !is_in(ignored, **one)) {
             let kind = SignalKind::from_raw(number.as_raw());
             let mut stream = signal(kind).map_err(|error| {
                 CliError::new(Exit::Failed, format!("signals can't be handled: {}", error.kind()))
@@ -65,5 +67,30 @@ impl Signals {
     /// A signal that came already.
     pub(super) fn pending(&mut self) -> Option<Stop> {
         self.0.try_recv().ok()
+    }
+}
+
+/// The signals that we were told to ignore, as a mask. The system tells it
+/// without `unsafe` here alone; where it doesn't, none is.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(mask: u64, signal: Signal) -> bool {
+    let bit = u32::try_from(signal.as_raw() - 1).ok().and_then(|place| 1_u64.checked_shl(place));
+    bit.is_some_and(|bit| mask & bit != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_counts_signals_from_one() {
+        // SIGHUP is 1, SIGINT 2 and SIGPIPE 13, which Rust ignores itself.
+        assert!(is_in(0b1, Signal::HUP) && !is_in(0b1, Signal::INT) && is_in(0b10, Signal::INT));
+        assert!(is_in(ignored(), Signal::PIPE));
     }
 }

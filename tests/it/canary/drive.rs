@@ -14,7 +14,7 @@ use tonic::{Response, Status};
 use super::plant::{EACH, Planted};
 use super::{Sink, Sinks};
 use crate::support::client::{Client, resolve, run, to_proto};
-use crate::support::command::{Ended, paramd};
+use crate::support::command::{Ended, Paramd, paramd};
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
 use crate::support::status::everything;
@@ -428,6 +428,13 @@ pub(super) fn commands(daemon: &Daemon, config: &Config, planted: &Planted, sink
     keep(called(&["run", "canary", "--run-id", "f"], &secrets), true);
     keep(called(&["run", "broken", "--run-id", "g"], &[]), false);
     keep(called(&["run", "canary", "--help"], &[]), true);
+    executed(&mut keep, &|words| called(words, &[]), &misplaced);
+    let mask = paramd(["mask", "--run", "canary/b", "--step", "go"]).at(daemon);
+    masked(&mut keep, mask, planted, &["env", "file", "sql", "postgres", "vault", "override"]);
+    let own = planted.of("override").iter().enumerate().fold(paramd(["mask"]), |mask, (at, _)| {
+        mask.arg("--secret").arg(&format!("file:override-{at}")).inside(folder)
+    });
+    masked(&mut keep, own, planted, &["override"]);
     keep(called(&["context", "canary/none", "go"], &[]), false);
     keep(called(&["runs", "show", "canary/none"], &[]), false);
     keep(called(&["complete", "canary/b", "cancelled"], &[]), true);
@@ -436,6 +443,15 @@ pub(super) fn commands(daemon: &Daemon, config: &Config, planted: &Planted, sink
     keep(called(&["audit", "verify"], &[]), true);
     keep(called(&["check", path], &[]), true);
     keep(called(&["check", path, "--risks"], &[]), true);
+    misnamed(&mut keep, &called, planted);
+}
+
+/// Secrets where words of the command line belong.
+fn misnamed(
+    keep: &mut impl FnMut(Ended, bool),
+    called: &impl Fn(&[&str], &[String]) -> Ended,
+    planted: &Planted,
+) {
     for secret in planted.of("misplaced").iter().filter(|secret| secret.bytes.len() < 1_000) {
         let text = &secret.text();
         keep(called(&[text], &[]), false);
@@ -449,12 +465,51 @@ pub(super) fn commands(daemon: &Daemon, config: &Config, planted: &Planted, sink
         keep(called(&["explain", "canary", "--secret", text], &[]), false);
         keep(called(&["explain", "canary", "--output", text], &[]), false);
         keep(called(&["context", "canary/b", text], &[]), false);
+        keep(called(&["exec", "--run", text, "--step", "go"], &[]), false);
+        keep(called(&["exec", "--run", "canary/b", "--step", text], &[]), false);
+        keep(called(&["exec", "--run", "canary/b", text], &[]), false);
+        keep(called(&["mask", "--secret", text], &[]), false);
         keep(called(&["runs", "show", text], &[]), false);
         keep(called(&["complete", "canary/b", text], &[]), false);
         keep(called(&["reveal", "canary/b", "go", "n", "--instance", text], &[]), false);
         keep(called(&["audit", "list", "--action", text], &[]), false);
         keep(called(&["--endpoint", text, "audit", "verify"], &[]), false);
     }
+}
+
+/// A step in the place of its command, which prints all that it is given.
+fn executed(
+    keep: &mut impl FnMut(Ended, bool),
+    called: &impl Fn(&[&str]) -> Ended,
+    misplaced: &str,
+) {
+    let exec = |more: &[&str]| {
+        called(&[&["exec", "--run", "canary/b", "--step", "go"][..], more].concat())
+    };
+    let own = exec(&[]);
+    assert!(own.out.contains("[REDACTED]"), "it printed them");
+    keep(own, true);
+    // In pieces on one stream, in one on the other.
+    let script = "printf '%s\\n' \"$ESCAPED\" \"$ALL\" >&2; cat \"$PARAMD_FILES/all.json\" | dd bs=7; \
+                  cat \"$PARAMD_FILES/binary\"";
+    let leaking = exec(&["--", "sh", "-c", script]);
+    assert!(leaking.err.contains("[REDACTED]") && leaking.out.contains("[REDACTED]"));
+    keep(leaking, true);
+    keep(exec(&["--", misplaced]), false);
+    keep(exec(&["--instance", misplaced]), false);
+    keep(called(&["exec", "--run", "canary/none", "--step", "go", "--", misplaced]), false);
+    keep(called(&["exec", "--run", "canary/b", "--step", "none", "--", misplaced]), false);
+}
+
+/// A text with secrets of these kinds, through the filter that knows them.
+fn masked(keep: &mut impl FnMut(Ended, bool), mask: Paramd, planted: &Planted, kinds: &[&str]) {
+    let text: Vec<&[u8]> = kinds
+        .iter()
+        .flat_map(|kind| planted.of(kind).iter().map(|secret| secret.bytes.as_slice()))
+        .collect();
+    let ended = mask.input(&text.join(&b" and "[..])).ended();
+    assert_eq!(ended.out.matches(" and ").count(), text.len() - 1, "the text has passed");
+    keep(ended, true);
 }
 
 /// A configuration with secrets where none may be written.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use paramd::proto::v1::{GetRunRequest, RunState};
@@ -58,8 +59,18 @@ fn read_until(child: &mut Child, text: &str) {
     }
 }
 
+/// Waits for its end, not for ever.
+#[track_caller]
 fn ended(child: Child) -> Ended {
-    Ended::from(child.wait_with_output().unwrap())
+    let pid = Pid::from_child(&child);
+    let (sender, receiver) = mpsc::channel();
+    let waiting = std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let output = receiver.recv_timeout(LIMIT).unwrap_or_else(|_| {
+        let _ = kill_process(pid, Signal::KILL);
+        panic!("it didn't end")
+    });
+    waiting.join().unwrap().unwrap();
+    Ended::from(output)
 }
 
 #[track_caller]
@@ -201,6 +212,22 @@ async fn who_ignores_three_requests_to_end_is_killed_but_not_for_other_signals()
         child.try_wait().unwrap()
     });
     assert_eq!(killed.code(), Some(137));
+    stage.daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_was_ignored_stays_ignored_and_children_are_still_waited_for() {
+    let stage = resolved(&[]).await;
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP CHLD; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_paramd")]);
+    command.args(["exec", "--run", "shell/a", "--step", "first", "--", "sh", "-c"]);
+    command.arg("grep SigIgn /proc/self/status; exit 4");
+    command.env("PARAMD_ENDPOINT", stage.daemon.endpoint());
+    let ended = Ended::from(command.output().unwrap());
+    assert_eq!(ended.status, Some(4), "{ended:#?}");
+    let mask = ended.out.trim().rsplit_once('\t').unwrap().1;
+    // A handler of ours would have made it the default for the command.
+    assert_eq!(u64::from_str_radix(mask, 16).unwrap() & 1, 1, "SIGHUP: {ended:#?}");
     stage.daemon.stop();
 }
 
@@ -376,9 +403,10 @@ async fn on_a_terminal_the_command_can_be_typed_to_and_interrupted() {
     let typed = run("ada\n", "printf 'ready? '; read name; echo \"hello $name\"");
     assert_eq!(typed.status, Some(0), "{typed:#?}");
     typed.says(&["hello ada"]);
-    // Ctrl-C, once for the command and not once more by us.
+    // Ctrl-C, once for the command and not once more by us: a second one has
+    // time to come.
     let text = "trap 'echo stopped; n=x$n' INT; printf 'ready? '; \
-                read a; read b; echo \"times: $n\"; exit 6";
+                read a; sleep 1; read b; echo \"times: $n\"; exit 6";
     let interrupted = run("\u{3}\n\n", text);
     assert_eq!(interrupted.status, Some(6), "{interrupted:#?}");
     interrupted.says(&["stopped", "times: x\r"]);
