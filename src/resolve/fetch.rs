@@ -98,9 +98,11 @@ impl<'a> Fetcher<'a> {
                 Ok(answer) => return outcome(Ok(answer), attempts),
                 Err(error) => error,
             };
-            let wait = error.retry_after.unwrap_or_else(|| jittered(pause)).min(LONGEST_PAUSE);
+            let wait = error.retry_after.unwrap_or_else(|| jittered(pause));
             let transient = error.cause.class() == FailureClass::Unavailable;
-            if !transient || attempts == MAX_ATTEMPTS || Instant::now() + wait >= self.deadline {
+            // Who asks for a longer pause isn't asked before it is over.
+            let too_long = wait > LONGEST_PAUSE || Instant::now() + wait >= self.deadline;
+            if !transient || attempts == MAX_ATTEMPTS || too_long {
                 return outcome(Err(error), attempts);
             }
             tokio::time::sleep(wait).await;

@@ -10,7 +10,7 @@ use super::testing::{
 use super::*;
 use crate::provenance::{Layer, SourceKind};
 use crate::snapshot::DecisionReason;
-use crate::source::{Answer, Cause, Raw};
+use crate::source::{Answer, Cause, Raw, SourceError};
 use crate::value::Value;
 
 fn nothing() -> Sources {
@@ -184,6 +184,21 @@ async fn a_transient_failure_is_tried_again_a_bounded_number_of_times() {
         });
     let snapshot = resolved(&plan, texts(&[]), &sources(&[("first", &flaky)])).await;
     assert_eq!(shown(&snapshot, "a"), "\"x\"");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_long_pause_is_not_asked_again_before_it_is_over() {
+    let plan =
+        plan("parameters:\n  a: { type: string, from: { env: { from: first, name: A } } }\n");
+    let busy = Fake::new(|_| {
+        let retry_after = Some(Duration::from_secs(11));
+        Err(SourceError { cause: Cause::RateLimited, retry_after })
+    });
+    let begun = Instant::now();
+    let failures = failed(&plan, texts(&[]), &sources(&[("first", &busy)])).await;
+    assert_eq!(busy.reads(), 1);
+    assert_eq!(failures[0].asked.as_ref().unwrap().attempts, 1);
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
