@@ -11,6 +11,7 @@ command's, or 97 where it left the terminal in another mode.
 import fcntl
 import os
 import pty
+import signal
 import struct
 import sys
 import termios
@@ -52,6 +53,9 @@ def main() -> int:
     child, handle = pty.fork()
     if child == 0:
         os.read(ready, 1)
+        # Who runs the tests in the background ignores some.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)
     resize(handle, size)
     mode = left = termios.tcgetattr(handle)

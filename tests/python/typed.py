@@ -5,6 +5,7 @@
 
 import os
 import pty
+import signal
 import sys
 
 
@@ -15,6 +16,9 @@ def main() -> int:
 
     child, handle = pty.fork()
     if child == 0:
+        # Who runs the tests in the background ignores some.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         os.execv(command[0], command)
     while True:
         try:

@@ -20,9 +20,11 @@ pub(crate) struct Ended {
     pub(crate) err: String,
 }
 
-/// `paramd` with these arguments, with nothing but `PATH` in its environment.
+/// `paramd` with these arguments, with nothing but `PATH` in its environment, and
+/// no signal ignored: who runs the tests in the background ignores some.
 pub(crate) fn paramd<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Paramd {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_paramd"));
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--default-signal=INT,QUIT,HUP", env!("CARGO_BIN_EXE_paramd")]);
     command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     Paramd { command, input: Vec::new() }
 }
