@@ -44,7 +44,8 @@ pub(crate) fn run(name: &str, usual: u64, size: usize, check: fn(&[u8]) -> Outco
     println!("{name}: {} cases in {seconds:.1} s (seed {seed})", done.into_inner());
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A number that the environment says.
+pub(crate) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} isn't a number")))
 }
@@ -94,6 +95,14 @@ fn smaller(check: fn(&[u8]) -> Outcome, bytes: &mut Vec<u8>, left: &mut usize) -
         }
     }
     *bytes != before
+}
+
+/// A folder for files that are read right away: in memory where there is such a
+/// place, as the disk would take most of the time.
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(place).unwrap()
 }
 
 /// SplitMix64: enough for cases.

@@ -13,5 +13,8 @@
 
 mod cases;
 mod draw;
+mod fuzz;
 mod masker;
+mod mutate;
 mod secrecy;
+mod targets;

@@ -106,10 +106,7 @@ pub(crate) fn check(bytes: &[u8]) -> Outcome {
 thread_local! {
     /// Where the files of a case are; those of the next stand in the same place.
     static FOLDER: tempfile::TempDir = {
-        // In memory where there is such a place: the disk would take most of the time.
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let folder = tempfile::tempdir_in(place).unwrap();
+        let folder = crate::cases::folder();
         for below in ["pipelines", "environments"] {
             std::fs::create_dir(folder.path().join(below)).unwrap();
         }
