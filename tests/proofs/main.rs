@@ -14,6 +14,7 @@
 mod cases;
 mod draw;
 mod fuzz;
+mod limits;
 mod masker;
 mod mutate;
 mod secrecy;

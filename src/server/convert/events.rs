@@ -75,7 +75,7 @@ pub(super) fn moment(
     time: Option<prost_types::Timestamp>,
     problems: &mut Vec<Violation>,
 ) -> Option<jiff::Timestamp> {
-    let read = time.map(time::read)?;
+    let read = time.map(time::read_bound)?;
     if read.is_none() {
         problems.push(invalid(field, "expected a time from the year 1 to 9999"));
     }

@@ -100,7 +100,10 @@ fn logical_date(
 ) -> Option<Timestamp> {
     let date = time::read(time?);
     if date.is_none() {
-        problems.push(invalid("logical_date", "expected a time of the years 1 to 9999"));
+        problems.push(invalid(
+            "logical_date",
+            "expected a time from 0001-01-01 to 9999-12-30T22:00:00Z",
+        ));
     }
     date
 }

@@ -27,6 +27,16 @@ pub(super) fn read(time: prost_types::Timestamp) -> Option<Timestamp> {
     if in_range { Timestamp::new(time.seconds, time.nanos).ok() } else { None }
 }
 
+/// A bound of a request's own: beyond the calendar's last day, which is one short
+/// of the contract's, there is nothing to find.
+pub(super) fn read_bound(time: prost_types::Timestamp) -> Option<Timestamp> {
+    let last = Timestamp::MAX.as_second();
+    if (last..=LAST).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos) {
+        return Some(Timestamp::MAX);
+    }
+    read(time)
+}
+
 /// A span of an answer.
 pub(super) fn write_span(span: Duration) -> prost_types::Duration {
     prost_types::Duration {
@@ -62,6 +72,15 @@ mod tests {
         {
             assert_eq!(read(prost_types::Timestamp { seconds, nanos }), None);
         }
+    }
+
+    #[test]
+    fn a_bound_on_the_contracts_last_day_is_the_last_time() {
+        let at = |seconds, nanos| prost_types::Timestamp { seconds, nanos };
+        assert_eq!(read_bound(at(LAST, 999_999_999)), Some(Timestamp::MAX));
+        assert_eq!(read_bound(at(LAST + 1, 0)), None);
+        assert_eq!(read_bound(at(LAST, -1)), None);
+        assert_eq!(read_bound(at(90, 5)), read(at(90, 5)));
     }
 
     #[test]
