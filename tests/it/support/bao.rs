@@ -195,6 +195,24 @@ impl Bao {
     }
 }
 
+#[allow(dead_code, reason = "the tests ask over TLS, the table of benchmarks in plain")]
+impl Bao {
+    /// Its address in plain.
+    pub(crate) fn plain_address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.plain_port)
+    }
+
+    /// Where it listens in plain.
+    pub(crate) fn plain_port(&self) -> u16 {
+        self.plain_port
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Bao {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -16,6 +16,8 @@ use super::wait_until;
 
 const READY: Duration = Duration::from_secs(30);
 const STOPPED: Duration = Duration::from_secs(30);
+/// The bytes of a daemon's output that a failed test shows: its end.
+const SHOWN: usize = 64 << 10;
 
 /// How to start the daemon.
 pub(crate) struct Launch {
@@ -215,7 +217,12 @@ impl Drop for Daemon {
             let _ = self.child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("--- the daemon wrote\n{}", self.log());
+            // A line for each of a million requests would hide what failed.
+            let log = self.log();
+            eprintln!(
+                "--- the daemon wrote\n{}",
+                &log[log.ceil_char_boundary(log.len().saturating_sub(SHOWN))..]
+            );
         }
     }
 }

@@ -1,0 +1,185 @@
+//! The daemon and what it is asked for.
+
+use std::path::PathBuf;
+
+use paramd::proto::v1::{GetContextRequest, ResolveRunRequest, RevealSecretsRequest, RunName};
+use prost::Message as _;
+use tempfile::TempDir;
+
+use crate::load::{Target, framed};
+use crate::support::client::{self, Client};
+use crate::support::config::Config;
+use crate::support::daemon::{Daemon, Launch};
+
+/// Thirty small parameters, six of them secret; a command of six words and two
+/// variables. As in the table of sizes of the contract.
+const THIRTY: &str = r#"name: thirty
+parameters:
+@LITERALS@@SECRETS@steps:
+  - name: main
+    params: [@NAMES@]
+    run: [python, train.py, "--epochs", "{{ params.p01 }}", "--name", "{{ params.p20 }}"]
+    env: { NAME: "{{ params.p21 }}", TOKEN: "{{ params.s1 }}" }
+"#;
+
+/// Five secrets of 32 bytes.
+const FIVE: &str = "name: five
+parameters:
+@SECRETS@steps:
+  - name: main
+    params: [@NAMES@]
+";
+
+/// A few rules, as an operator would write them.
+pub(crate) const POLICIES: &str = r#"
+permit (principal, action in [Paramd::Action::"explain", Paramd::Action::"read"], resource);
+permit (
+    principal,
+    action in [Paramd::Action::"resolve", Paramd::Action::"complete", Paramd::Action::"reveal"],
+    resource
+) when { principal.kind == "unix_user" };
+forbid (principal, action == Paramd::Action::"reveal", resource)
+    when { context has environment && context.environment == "prod" };
+permit (principal == Paramd::Principal::"uid:0", action == Paramd::Action::"audit", resource);
+"#;
+
+/// A daemon with the pipelines `thirty` and `five`, which need no server.
+pub(crate) struct Stage {
+    pub(crate) daemon: Daemon,
+    pub(crate) client: Client,
+    /// Requests and answers, for clients and baselines that are told by files.
+    pub(crate) folder: TempDir,
+    config: Config,
+}
+
+/// A daemon that was started on such a configuration.
+pub(crate) struct Running {
+    pub(crate) daemon: Daemon,
+    pub(crate) client: Client,
+}
+
+/// Starts a daemon with what the six secrets are.
+pub(crate) async fn start(config: &Config) -> Running {
+    let mut launch = Launch::plain(&config.path, config.around());
+    for index in 1..=6 {
+        launch = launch.env(&format!("S{index}"), &index.to_string().repeat(32));
+    }
+    let daemon = launch.start().await;
+    let client = daemon.client().await;
+    Running { daemon, client }
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        let names: Vec<_> = (1..=6).map(|number| format!("S{number}")).collect();
+        let sources = format!(
+            "  settings: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: [\"*\"] }}] }}\n",
+            names.join(", ")
+        );
+        let config = Config::new(&sources, "thirty", &pipeline(THIRTY, 24, 6));
+        config.write("pipelines/five.yaml", pipeline(FIVE, 0, 5));
+        config.write("policies/all.cedar", POLICIES);
+        let Running { daemon, client } = start(&config).await;
+        for pipeline in ["thirty", "five"] {
+            client.resolve(client::resolve(pipeline, "run-1")).await.unwrap();
+        }
+        let stage = Self { daemon, client, folder: TempDir::new().unwrap(), config };
+        stage.write_answers().await;
+        stage
+    }
+
+    /// Ends the daemon; its configuration and store stay.
+    pub(crate) fn stop(self) -> Config {
+        self.daemon.stop();
+        self.config
+    }
+
+    async fn write_answers(&self) {
+        let seen = self.client.context.clone().get_context(context()).await.unwrap();
+        self.write("context.bin", &seen.into_inner().encode_to_vec());
+        let resolved = self.client.resolve(resolve()).await.unwrap();
+        self.write("resolved.bin", &resolved.encode_to_vec());
+        let revealed = self.client.context.clone().reveal_secrets(reveal()).await.unwrap();
+        self.write("revealed.bin", &revealed.into_inner().encode_to_vec());
+        self.write("contract.bin", paramd::proto::DESCRIPTORS);
+        let requests = [
+            ("context", context().encode_to_vec()),
+            ("resolve", resolve().encode_to_vec()),
+            ("reveal", reveal().encode_to_vec()),
+        ];
+        for (name, message) in requests {
+            self.write(&format!("{name}.frame"), &framed(&message));
+            self.write(&format!("{name}.message"), &message);
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The bytes of an answer in its frame.
+    pub(crate) fn framed_bytes(&self, name: &str) -> usize {
+        usize::try_from(std::fs::metadata(self.path(name)).unwrap().len()).unwrap() + 5
+    }
+
+    pub(crate) fn target(&self) -> Target<'_> {
+        Target { socket: self.daemon.socket(), pid: self.daemon.pid() }
+    }
+}
+
+fn pipeline(text: &str, literals: usize, secrets: usize) -> String {
+    let mut all = Vec::new();
+    let mut literal = String::new();
+    for number in 1..=literals {
+        let name = format!("p{number:02}");
+        let declared = match number % 3 {
+            0 => format!("type: boolean, default: {}", number % 2 == 0),
+            1 => format!("type: integer, default: {number}"),
+            _ => format!("type: string, default: value-{number}"),
+        };
+        literal += &format!("  {name}: {{ {declared} }}\n");
+        all.push(name);
+    }
+    let mut secret = String::new();
+    for number in 1..=secrets {
+        secret += &format!(
+            "  s{number}: {{ type: string, secret: true, from: {{ env: {{ from: settings, name: S{number} }} }} }}\n"
+        );
+        all.push(format!("s{number}"));
+    }
+    text.replace("@LITERALS@", &literal)
+        .replace("@SECRETS@", &secret)
+        .replace("@NAMES@", &all.join(", "))
+}
+
+fn run(pipeline: &str) -> RunName {
+    RunName { attempt: 1, ..client::run(pipeline, "run-1") }
+}
+
+/// Asks for the context of `thirty`.
+pub(crate) fn context() -> GetContextRequest {
+    GetContextRequest {
+        run: Some(run("thirty")),
+        step: "main".into(),
+        ..GetContextRequest::default()
+    }
+}
+
+/// The request that `thirty` was resolved with.
+pub(crate) fn resolve() -> ResolveRunRequest {
+    client::resolve("thirty", "run-1").into()
+}
+
+/// Asks for all secrets of `five`.
+pub(crate) fn reveal() -> RevealSecretsRequest {
+    RevealSecretsRequest {
+        run: Some(run("five")),
+        step: "main".into(),
+        all: true,
+        ..RevealSecretsRequest::default()
+    }
+}
