@@ -287,6 +287,51 @@ mod tests {
         assert_eq!(args.words, ["churn", "--epochs", "-2", "--help"]);
     }
 
+    /// The words of each command that does something.
+    fn leaves(command: &clap::Command, words: &str, found: &mut Vec<String>) {
+        for one in command.get_subcommands() {
+            let words = format!("{words} {}", one.get_name());
+            match one.has_subcommands() {
+                true => leaves(one, &words, found),
+                false => found.push(words),
+            }
+        }
+    }
+
+    /// The golden files' commands, each with what it prints through a pipe.
+    fn golden() -> Vec<(String, String)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli");
+        let files = std::fs::read_dir(folder).unwrap();
+        let text: String =
+            files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        let entries = format!("\n{text}");
+        let entries = entries.split("\n$ ").skip(1);
+        let piped = |entry: &str| {
+            let (line, printed) = entry.split_once('\n').unwrap();
+            let printed = printed.split("on a terminal of 80 columns:\n").next().unwrap();
+            (format!("{line} "), printed.to_owned())
+        };
+        entries.map(piped).collect()
+    }
+
+    #[test]
+    fn each_command_has_its_golden_output_and_its_help() {
+        let mut commands = Vec::new();
+        leaves(&Cli::command(), "paramd", &mut commands);
+        assert!(commands.len() > 20, "{commands:?}");
+        let golden = golden();
+        for command in commands {
+            let mut own =
+                golden.iter().filter(|(line, _)| line.starts_with(&format!("{command} ")));
+            let help = own.clone().any(|(line, _)| line.trim_end() == format!("{command} --help"));
+            assert!(help, "tests/cli has no `$ {command} --help`");
+            let works = own.any(|(line, printed)| {
+                !line.contains("--help") && !printed.contains("\nexit status")
+            });
+            assert!(works, "tests/cli has no `$ {command}` that goes well");
+        }
+    }
+
     #[test]
     fn options_may_come_before_the_pipeline() {
         let cli = parsed(&["paramd", "run", "--environment", "dev", "churn", "--x", "1"]);

@@ -214,6 +214,18 @@ fn help_for(reason: &str) -> Option<&'static str> {
         "RUN_ENDED" => {
             Some("a run's name is never used again; `paramd runs show RUN` has its record")
         }
+        "PIPELINE_NOT_FOUND" => Some("`paramd pipelines list` has those that you may see"),
+        "ENVIRONMENT_NOT_FOUND" => {
+            Some("`paramd pipelines show PIPELINE` has the environments that it runs in")
+        }
+        "RUN_NOT_FOUND" => Some("`paramd runs list` has those that you may see"),
+        "STEP_NOT_FOUND" => Some("`paramd runs show RUN` has its steps"),
+        "ATTEMPT_OUT_OF_ORDER" => {
+            Some("attempts are numbered from 1; `paramd complete RUN OUTCOME` ends one")
+        }
+        "REVISION_MISMATCH" => {
+            Some("a definition or a layer has changed; `paramd explain` shows what holds now")
+        }
         "ACCESS_DENIED" => {
             Some("what is denied and what isn't there look alike; the audit log tells them apart")
         }

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use super::environment::Environment;
 use super::error::{CliError, Expected};
 use super::exit::Exit;
+use super::text::why;
 use crate::name::AliasName;
 use crate::proto::v1::SecretPayload;
 use crate::value::MAX_VALUE_BYTES;
@@ -125,10 +126,7 @@ fn limited(from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
 }
 
 fn unreadable(whose: &str, what: &str, kind: std::io::ErrorKind) -> CliError {
-    let why = match kind {
-        std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
-        kind => kind.to_string(),
-    };
+    let why = why(kind);
     CliError::new(Exit::Usage, format!("the {what} for {whose} can't be read: {why}"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -68,6 +69,17 @@ pub(crate) fn cut(text: String, most: usize) -> String {
     short + "…"
 }
 
+/// Why something can't be read or written, in our words.
+pub(crate) fn why(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::NotFound => "it isn't there".to_owned(),
+        ErrorKind::PermissionDenied => "this user may not".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::InvalidData => "it isn't UTF-8".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
 /// Names in backticks, joined by commas.
 pub(crate) fn ticked<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", escaped(name))).collect();
@@ -93,6 +105,12 @@ mod tests {
         assert_eq!(escaped("\u{301}e"), "\\u{301}e");
         let pile = escaped(&format!("e{}", "\u{301}".repeat(6))).into_owned();
         assert_eq!(pile, format!("e{}\\u{{301}}\\u{{301}}", "\u{301}".repeat(4)));
+    }
+
+    #[test]
+    fn a_cause_is_told_in_our_words() {
+        assert_eq!(why(ErrorKind::NotFound), "it isn't there");
+        assert_eq!(why(ErrorKind::BrokenPipe), "broken pipe");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use super::environment::Environment;
 use super::error::CliError;
 use super::flags::Flag;
+use super::text::why;
 use crate::proto::v1;
 use crate::proto::v1::value::Kind;
 use crate::value::Value;
@@ -48,11 +49,7 @@ fn variables(environment: &Environment) -> Vec<Flag> {
 
 fn read_file(path: &str) -> Result<Vec<(String, v1::Value)>, CliError> {
     let unreadable = |error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "it isn't there".to_owned(),
-            std::io::ErrorKind::InvalidData => "it isn't UTF-8".to_owned(),
-            kind => kind.to_string(),
-        };
+        let why = why(error.kind());
         CliError::usage(format!("the file of `--params-file` can't be read: {why}"))
     };
     let mut text = String::new();

@@ -92,7 +92,22 @@ fn shell() -> Config {
 }
 
 async fn stage() -> Stage {
-    let config = shell();
+    let config = config();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
-    Stage { config, daemon }
+    Stage { daemon, config }
+}
+
+/// What is served, and the scripts of its steps.
+fn config() -> Config {
+    let config = Config::new(SOURCES, "shell", PIPELINE);
+    config.write_secret("files/token", TOKEN);
+    for (name, text) in [
+        ("first.sh", FIRST),
+        ("extra.sh", "echo extra ran\n"),
+        ("last.sh", "echo last; [ \"$1\" = false ] || exit 37\n"),
+        ("files-token", TOKEN),
+    ] {
+        std::fs::write(config.around().join(name), text).unwrap();
+    }
+    config
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::environment::Environment;
 use crate::cli::error::CliError;
+use crate::cli::text::why;
 use crate::secret::SecretBytes;
 
 /// The options; each has a variable.
@@ -88,7 +89,7 @@ impl Access {
 fn contents(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     std::fs::read(path).map(Zeroizing::new).map_err(|error| {
         let path = path.display();
-        CliError::usage(format!("{what} `{path}` can't be read: {}", error.kind()))
+        CliError::usage(format!("{what} `{path}` can't be read: {}", why(error.kind())))
     })
 }
 

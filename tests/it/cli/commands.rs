@@ -100,7 +100,7 @@ async fn reveal_names_what_it_refuses_and_repeats_no_word_that_is_no_name() {
 }
 
 /// Resolved late: at first its file isn't there.
-const LATE: &str = r#"name: late
+pub(super) const LATE: &str = r#"name: late
 parameters:
   kind: { type: string, default: a }
   gone: { type: string, from: { file: { path: late } } }
