@@ -5,6 +5,8 @@
 
 mod disk;
 mod kills;
+mod load;
+mod once;
 
 /// How many tries: of `PARAMD_CASES`, else the short form's.
 fn count(short: usize) -> usize {

@@ -77,8 +77,17 @@ audit "file" "f" {{ options {{ file_path = "{at}/audit.log" }} }}
 
     /// Gives it its key, and waits until it is active.
     pub(crate) async fn unseal(&self) {
-        self.put("sys/unseal", json!({ "key": self.key })).await;
-        self.answers(200).await;
+        let address = self.address();
+        let (unseal, health) =
+            (format!("{address}/v1/sys/unseal"), format!("{address}/v1/sys/health"));
+        let key = json!({ "key": self.key }).to_string();
+        wait_until("OpenBao's unsealing", Duration::from_secs(30), async || {
+            // Its raft may not be ready to take the key at once.
+            self.http.put(&unseal).body(key.clone()).send().await.ok()?;
+            let answer = self.http.get(&health).send().await.ok()?;
+            (answer.status().as_u16() == 200).then_some(())
+        })
+        .await;
     }
 
     /// Its address.
