@@ -62,6 +62,13 @@ struct Visible {
     policy_ids: BTreeSet<String>,
 }
 
+impl Visible {
+    /// The newest attempt that failed.
+    fn newest(&self) -> Option<u32> {
+        self.failures.iter().map(|(failure, _)| failure.attempt).max()
+    }
+}
+
 impl KeptFailures {
     pub(super) fn of(
         failures: &[Failure],
@@ -125,12 +132,11 @@ impl Engine {
                 }
             },
         };
+        let newest = visible.newest().max(resolved).unwrap_or_default();
         event.policy_ids.extend(visible.policy_ids);
         event.policy_ids.sort();
         event.policy_ids.dedup();
         self.record_soon(event)?;
-        let failed = visible.failures.iter().map(|(failure, _)| failure.attempt).max();
-        let newest = failed.max(resolved).unwrap_or_default();
         let attempt = if named.attempt == 0 { newest } else { named.attempt };
         let of_attempt =
             visible.failures.into_iter().filter(|(failure, _)| failure.attempt == attempt);
@@ -168,7 +174,13 @@ impl Engine {
         match *refused {
             // Who is told of these may read it wherever it would run.
             (event, Refusal::SnapshotUnreadable { .. }) => Ok(event),
-            (event, Refusal::RunNotFound { .. }) if is_planned => Ok(event),
+            (mut event, Refusal::RunNotFound { .. }) if is_planned => {
+                if let Some(attempt) = visible.newest() {
+                    event.run = Some((named.run_id.clone(), attempt));
+                    event.unknown_names = 0;
+                }
+                Ok(event)
+            }
             (event, Refusal::RunNotFound { pipeline, .. }) => {
                 Err(Box::new((event, Refusal::PipelineNotFound { pipeline })))
             }

@@ -110,7 +110,7 @@ impl Engine {
         caller: &Caller,
         key: &RunKey,
         first: FirstCall,
-        event: EventDraft,
+        mut event: EventDraft,
     ) -> Landed {
         let scope = run_scope(key, first.started, first.request.logical_date);
         let deadline = Instant::now() + first.in_force.resolve_timeout;
@@ -123,6 +123,7 @@ impl Engine {
             fingerprints: &self.fingerprints,
             deadline,
         };
+        event.bundle.clone_from(&first.plan.bundle);
         let begun = Instant::now();
         let resolved = match &first.repeats {
             None => resolve::resolve(&resolution)
@@ -155,6 +156,8 @@ impl Engine {
     ) -> Refusal {
         event.outcome = Outcome::Failed;
         event.parameters = accesses_of(&failures);
+        // It is kept under its name, so the name is known from here on.
+        event.run = Some((key.run_id.clone(), key.attempt));
         trail::note(&event);
         let refusal = tell(failures);
         refusal.reason().clone_into(&mut event.reason);
@@ -188,7 +191,6 @@ impl Engine {
         let fingerprint_key = &record.request.fingerprint_key;
         name_accesses(&mut event, &record.snapshot, parameters, fingerprint_key);
         event.run = Some((key.run_id.clone(), key.attempt));
-        event.bundle.clone_from(&first.plan.bundle);
         trail::note(&event);
         let Ok(sealed) = self.seal(key, &outcome.secrets) else {
             return Err(self.refuse(event, internal("the secrets could not be sealed")).await);

@@ -1,15 +1,18 @@
 //! Runs in lists, and what went wrong with them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use paramd::proto::v1::{
-    ListFailuresRequest, ListRunsRequest, ListRunsResponse, Run, RunOutcome, RunState, SourceKind,
+    Action, EventFilter, ListEventsRequest, ListFailuresRequest, ListRunsRequest, ListRunsResponse,
+    Run, RunOutcome, RunState, SourceKind,
 };
 
 use super::small;
 use crate::support::client::{Client, resolve, run};
 use crate::support::daemon::Launch;
 use crate::support::status::check_reason;
+use crate::support::wait_until;
 
 async fn page(client: &Client, request: ListRunsRequest) -> ListRunsResponse {
     client.runs.clone().list_runs(request).await.unwrap().into_inner()
@@ -145,6 +148,19 @@ async fn what_went_wrong_is_told_also_of_a_run_that_was_resolved_later() {
     for _ in 0..21 {
         check_reason(&client.resolve(wide()).await.unwrap_err(), "RESOLUTION_FAILED");
     }
+    failures("a").await;
+    let filter = EventFilter { pipeline: "small".into(), run_id: "a".into(), ..Default::default() };
+    let listing = ListEventsRequest { filter: Some(filter), page_size: 50, ..Default::default() };
+    let named =
+        wait_until("the events of a run that isn't there", Duration::from_secs(10), async || {
+            let answer = client.audit.clone().list_events(listing.clone()).await.unwrap();
+            let events = answer.into_inner().events;
+            (events.len() == 22).then_some(events)
+        })
+        .await;
+    assert!(named.iter().all(|event| event.run.as_ref().unwrap().attempt == 1));
+    assert!(named.iter().all(|event| event.unknown_names == 0));
+    assert!(named[..21].iter().all(|event| event.action() == Action::Resolve));
     config.write_secret("files/absent", "it-is-there-by-now");
     client.resolve(wide()).await.unwrap();
     let told = failures("a").await;
