@@ -43,7 +43,7 @@ impl Watch {
         // One is enough: it says that there is something to look at.
         let (wake, woken) = mpsc::channel(1);
         let mut watch = Self {
-            directory: directory.to_owned(),
+            directory: absolute(directory),
             files: Vec::new(),
             seen: Stamp::new(),
             watched: Vec::new(),
@@ -58,7 +58,8 @@ impl Watch {
 
     /// Watches these files beside the directory.
     pub(super) fn also(&mut self, files: Vec<PathBuf>) {
-        self.files = files;
+        self.files = files.iter().map(|file| absolute(file)).collect();
+        self.arm();
     }
 
     /// Resolves once files have changed and it is quiet again.
@@ -148,6 +149,11 @@ impl Watch {
     }
 }
 
+/// What the kernel tells is absolute.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Our own looking at the files is no news.
 fn is_reading(kind: EventKind) -> bool {
     match kind {
@@ -171,4 +177,25 @@ fn stamp(directory: &Path, files: Vec<PathBuf>) -> Stamp {
         Some((path, times, [found.dev(), found.ino(), found.len()]))
     };
     paths.into_iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_relative_directory_is_watched_by_the_kernel() {
+        let folder = tempfile::tempdir_in("target").unwrap();
+        let relative = Path::new("target").join(folder.path().file_name().unwrap());
+        let outside = tempfile::tempdir_in("target").unwrap();
+        let beside = Path::new("target").join(outside.path().file_name().unwrap()).join("ca.pem");
+        std::fs::write(&beside, "one").unwrap();
+        let mut watch = Watch::new(&relative).await;
+        watch.also(vec![beside.clone()]);
+        for file in [relative.join("paramd.yaml"), beside] {
+            std::fs::write(file, "two two").unwrap();
+            let told = timeout(POLL - Duration::from_secs(1), watch.changed()).await;
+            assert!(told.is_ok(), "nothing was told before the next look");
+        }
+    }
 }
