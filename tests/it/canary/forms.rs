@@ -1,172 +1,280 @@
-//! The forms in which a secret is looked for.
+//! The forms in which a secret is looked for: what of it is looked for in each,
+//! and, apart from that, how a program that leaks it would write it.
 
 use std::fmt::Write as _;
 
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-use super::plant::Secret;
-
-/// Shorter ones would be found by chance.
-const SHORTEST: usize = 8;
-
-/// One way to write a secret.
+/// A way to write a secret.
 pub(super) struct Form {
     pub(super) name: &'static str,
-    pub(super) bytes: Vec<u8>,
+    /// What of it is looked for.
+    pub(super) looked_for: LookedFor,
+    /// The secret as a program would write it, in the midst of other text. Only
+    /// the control uses it, so that nothing proves itself.
+    pub(super) leaked: fn(&[u8]) -> Vec<u8>,
 }
 
-/// How much of a long secret is looked for.
-const LOOKED_FOR: usize = 96;
-/// The bytes of a fragment.
-const FRAGMENT: usize = 16;
+/// What of a secret is looked for.
+pub(super) enum LookedFor {
+    /// Each part of it, written so.
+    Parts(fn(&[u8]) -> Vec<Vec<u8>>),
+    /// It as a whole, written so.
+    Whole(fn(&[u8]) -> Vec<Vec<u8>>),
+    /// Each fragment of eight bytes, or a little more where its bytes are few
+    /// different ones.
+    Fragments,
+}
 
-/// All ways in which a secret is looked for.
-pub(super) fn of(whole: &[u8]) -> Vec<Form> {
-    let secret = &whole[..whole.len().min(LOOKED_FOR)];
-    let mut forms = Vec::new();
-    let mut add = |name, bytes: Vec<u8>| {
-        if bytes.len() >= SHORTEST {
-            forms.push(Form { name, bytes });
-        }
-    };
-    add("itself", secret.to_vec());
-    for (shift, name) in
-        ["base64", "base64 shifted by 1", "base64 shifted by 2"].into_iter().enumerate()
-    {
-        add(name, aligned(secret, shift, standard));
-    }
-    for (shift, name) in
-        ["base64url", "base64url shifted by 1", "base64url shifted by 2"].into_iter().enumerate()
-    {
-        add(name, aligned(secret, shift, |bytes| URL_SAFE_NO_PAD.encode(bytes)));
-    }
-    add("hex", hex::encode(secret).into_bytes());
-    add("upper-case hex", hex::encode_upper(secret).into_bytes());
-    add("percent-encoded", percent(secret).into_bytes());
-    let text = String::from_utf8_lossy(secret);
-    let json = serde_json::to_string(&text).unwrap();
-    add("JSON", json.as_bytes()[1..json.len() - 1].to_vec());
-    let debug = format!("{text:?}");
-    add("Debug of a text", debug.as_bytes()[1..debug.len() - 1].to_vec());
-    let bytes = format!("{secret:?}");
-    add("Debug of bytes", bytes.as_bytes()[1..bytes.len() - 1].to_vec());
-    let escaped = secret.escape_ascii().to_string();
-    add("escaped bytes", escaped.into_bytes());
-    add("base64 twice", aligned(STANDARD_NO_PAD.encode(secret).as_bytes(), 0, standard));
-    add("percent-encoded twice", percent(percent(secret).as_bytes()).into_bytes());
-    add("XML", xml(&text).into_bytes());
-    add("UTF-16", text.encode_utf16().flat_map(u16::to_le_bytes).collect());
-    add("reversed", secret.iter().rev().copied().collect());
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, whole);
-    add("SHA-256", hash.as_ref().to_vec());
-    add("SHA-256 in hex", hex::encode(hash).into_bytes());
-    add("SHA-256 in base64", STANDARD_NO_PAD.encode(hash).into_bytes());
-    for (place, name) in [(0, "its start"), (1, "its middle"), (2, "its end")] {
-        if let Some(fragment) = fragment(whole, place) {
-            add(name, fragment.to_vec());
-        }
-    }
-    forms
+use LookedFor::{Fragments, Parts, Whole};
+
+const fn form(name: &'static str, looked_for: LookedFor, leaked: fn(&[u8]) -> Vec<u8>) -> Form {
+    Form { name, looked_for, leaked }
+}
+
+/// All forms.
+pub(super) static FORMS: [Form; 32] = [
+    form("itself", Parts(|part| vec![part.to_vec()]), around::<0>),
+    form("a fragment of it", Fragments, |secret| {
+        let middle = secret.len() / 2;
+        secret[middle..(middle + 12).min(secret.len())].to_vec()
+    }),
+    form("base64", Parts(|part| vec![aligned(part, 0, standard)]), |secret| {
+        STANDARD.encode(secret).into_bytes()
+    }),
+    form("base64, shifted by 1", Parts(|part| vec![aligned(part, 1, standard)]), |secret| {
+        STANDARD.encode(around::<1>(secret)).into_bytes()
+    }),
+    form("base64, shifted by 2", Parts(|part| vec![aligned(part, 2, standard)]), |secret| {
+        STANDARD.encode(around::<2>(secret)).into_bytes()
+    }),
+    form("base64url", Parts(|part| vec![aligned(part, 0, url_safe)]), |secret| {
+        URL_SAFE.encode(secret).into_bytes()
+    }),
+    form("base64url, shifted by 1", Parts(|part| vec![aligned(part, 1, url_safe)]), |secret| {
+        URL_SAFE.encode(around::<1>(secret)).into_bytes()
+    }),
+    form("base64url, shifted by 2", Parts(|part| vec![aligned(part, 2, url_safe)]), |secret| {
+        URL_SAFE.encode(around::<2>(secret)).into_bytes()
+    }),
+    form("base64 twice", Parts(twice), |secret| {
+        STANDARD.encode(STANDARD.encode(around::<4>(secret))).into_bytes()
+    }),
+    form("hex", Parts(|part| vec![hex::encode(part).into()]), |secret| {
+        secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes()
+    }),
+    form("upper-case hex", Parts(|part| vec![hex::encode_upper(part).into()]), |secret| {
+        secret.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into_bytes()
+    }),
+    form("hex with colons", Parts(|part| vec![joined(part, ":", |b| format!("{b:02x}"))]), |s| {
+        s.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":").into_bytes()
+    }),
+    form("percent-encoded", Parts(|part| vec![percent(part, true, unreserved)]), |secret| {
+        utf8_percent_encode(secret).into_bytes()
+    }),
+    form(
+        "percent-encoded in lower case",
+        Parts(|part| vec![percent(part, false, unreserved)]),
+        |secret| lower(utf8_percent_encode(secret)),
+    ),
+    form("percent-encoded, all bytes", Parts(|part| vec![percent(part, true, |_| false)]), |s| {
+        s.iter().map(|byte| format!("%{byte:02X}")).collect::<String>().into_bytes()
+    }),
+    form(
+        "percent-encoded twice",
+        Parts(|part| vec![percent(&percent(part, true, unreserved), true, unreserved)]),
+        |secret| utf8_percent_encode(utf8_percent_encode(secret).as_bytes()).into_bytes(),
+    ),
+    form("a form's field", Parts(|part| vec![plus(part)]), |secret| {
+        utf8_percent_encode(secret).replace("%20", "+").into_bytes()
+    }),
+    form("JSON", Parts(|part| vec![inner(&json(&text(part)))]), |secret| {
+        serde_json::json!({ "key": [text(secret)] }).to_string().into_bytes()
+    }),
+    form("JSON in ASCII", Parts(|part| vec![ascii(&inner_text(&json(&text(part))))]), |secret| {
+        ascii(&serde_json::json!({ "key": text(secret) }).to_string())
+    }),
+    form("JSON twice", Parts(|part| vec![inner(&json(&inner_text(&json(&text(part)))))]), |s| {
+        let once = serde_json::json!({ "key": text(s) }).to_string();
+        serde_json::json!({ "line": once }).to_string().into_bytes()
+    }),
+    form("Debug of a text", Parts(|part| vec![inner(&format!("{:?}", text(part)))]), |secret| {
+        format!("Value {{ text: {:?} }}", text(secret)).into_bytes()
+    }),
+    form("Debug of bytes", Parts(|part| vec![joined(part, ", ", |b| b.to_string())]), |secret| {
+        format!("Value {{ bytes: {secret:?} }}").into_bytes()
+    }),
+    form("a list of numbers", Parts(|part| vec![joined(part, ",", |b| b.to_string())]), |s| {
+        serde_json::to_vec(&serde_json::json!({ "bytes": s })).unwrap()
+    }),
+    form("escaped bytes", Parts(|part| vec![part.escape_ascii().to_string().into()]), |secret| {
+        format!("b\"{}\"", secret.escape_ascii()).into_bytes()
+    }),
+    form("XML", Parts(|part| vec![xml(part, NAMED), xml(part, NUMBERED)]), |secret| {
+        [b"<key>", xml(secret, NAMED).as_slice(), b"</key>"].concat()
+    }),
+    form("UTF-16", Parts(|part| vec![utf_16(part, u16::to_le_bytes)]), |secret| {
+        text(&around::<3>(secret)).encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }),
+    form("UTF-16, big-endian", Parts(|part| vec![utf_16(part, u16::to_be_bytes)]), |secret| {
+        text(&around::<3>(secret)).encode_utf16().flat_map(u16::to_be_bytes).collect()
+    }),
+    form("reversed", Parts(|part| vec![reversed(part)]), |secret| {
+        let mut whole = around::<5>(secret);
+        whole.reverse();
+        whole
+    }),
+    form("reversed by letters", Parts(|part| vec![turned(part)]), |secret| {
+        text(secret).chars().rev().collect::<String>().into_bytes()
+    }),
+    form("SHA-256", Whole(|whole| vec![sha_256(whole)]), sha_256),
+    form(
+        "SHA-256 in hex",
+        Whole(|whole| {
+            let hash = sha_256(whole);
+            vec![hex::encode(&hash).into(), hex::encode_upper(hash).into()]
+        }),
+        |secret| format!("sha256:{}", hex::encode(sha_256(secret))).into_bytes(),
+    ),
+    form(
+        "SHA-256 in base64",
+        Whole(|whole| {
+            let hash = sha_256(whole);
+            let trimmed = |text: String| text.into_bytes()[..42].to_vec();
+            vec![trimmed(STANDARD.encode(&hash)), trimmed(URL_SAFE.encode(&hash))]
+        }),
+        |secret| STANDARD.encode(sha_256(secret)).into_bytes(),
+    ),
+];
+
+/// With so many bytes before it, and one after.
+fn around<const BEFORE: usize>(secret: &[u8]) -> Vec<u8> {
+    [&b"......"[..BEFORE], secret, b"."].concat()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn standard(bytes: &[u8]) -> String {
     STANDARD_NO_PAD.encode(bytes)
 }
 
-fn xml(text: &str) -> String {
-    let signs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&apos;")];
-    signs.iter().fold(text.to_owned(), |text, (sign, name)| text.replace(sign, name))
+fn url_safe(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A part of a secret that is random enough not to be there by chance.
-fn fragment(secret: &[u8], place: usize) -> Option<&[u8]> {
-    let rare = |window: &&[u8]| {
-        let plain = |byte: &&u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(*byte);
-        window.iter().filter(plain).count() >= 14 || window.iter().any(|byte| *byte >= 0xf0)
-    };
-    let mut windows = secret.windows(FRAGMENT).filter(rare);
-    match place {
-        0 => windows.next(),
-        1 => secret[secret.len() / 2..].windows(FRAGMENT).find(rare),
-        _ => windows.next_back(),
-    }
-}
-
-/// What of an encoding hangs on the secret alone, `shift` bytes after the start
-/// of what was encoded.
-fn aligned(secret: &[u8], shift: usize, encode: impl Fn(&[u8]) -> String) -> Vec<u8> {
+/// What of an encoding hangs on the part alone, `shift` bytes after the start of
+/// what was encoded.
+fn aligned(part: &[u8], shift: usize, encode: fn(&[u8]) -> String) -> Vec<u8> {
     let mut bytes = vec![0; shift];
-    bytes.extend_from_slice(secret);
+    bytes.extend_from_slice(part);
     let text = encode(&bytes).into_bytes();
-    let first = (shift * 8).div_ceil(6);
-    let last = bytes.len() * 8 / 6;
-    text[first..last].to_vec()
+    text[(shift * 8).div_ceil(6)..bytes.len() * 8 / 6].to_vec()
 }
 
-fn percent(secret: &[u8]) -> String {
+fn twice(part: &[u8]) -> Vec<Vec<u8>> {
+    let shifts = (0..3).flat_map(|outer| (0..3).map(move |inner| (outer, inner)));
+    let one = |(outer, inner)| aligned(&aligned(part, inner, standard), outer, standard);
+    shifts.map(one).collect()
+}
+
+fn joined(part: &[u8], between: &str, one: fn(&u8) -> String) -> Vec<u8> {
+    part.iter().map(one).collect::<Vec<_>>().join(between).into_bytes()
+}
+
+fn unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn percent(part: &[u8], upper: bool, stays: fn(u8) -> bool) -> Vec<u8> {
     let mut text = String::new();
-    for byte in secret {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            write!(text, "%{byte:02X}").unwrap();
+    for byte in part {
+        match (stays(*byte), upper) {
+            (true, _) => text.push(char::from(*byte)),
+            (false, true) => write!(text, "%{byte:02X}").unwrap(),
+            (false, false) => write!(text, "%{byte:02x}").unwrap(),
         }
     }
-    text
+    text.into_bytes()
 }
 
-/// Looks for all secrets in all forms at once.
-pub(super) struct Searcher {
-    automaton: AhoCorasick,
-    names: Vec<String>,
+fn plus(part: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(percent(part, true, unreserved)).unwrap();
+    text.replace("%20", "+").into_bytes()
 }
 
-impl Searcher {
-    pub(super) fn new(secrets: &[Secret]) -> Self {
-        let mut names = Vec::new();
-        let mut patterns = Vec::new();
-        for secret in secrets {
-            for form in of(&secret.bytes) {
-                names.push(format!("{} as {}", secret.name, form.name));
-                patterns.push(form.bytes);
+/// By the library that others use.
+fn utf8_percent_encode(secret: &[u8]) -> String {
+    const SET: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    percent_encoding::percent_encode(secret, SET).to_string()
+}
+
+/// The digits after each sign of percent in lower case.
+fn lower(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    for at in 0..bytes.len() {
+        if bytes[at] == b'%' {
+            bytes[at + 1..at + 3].make_ascii_lowercase();
+        }
+    }
+    bytes
+}
+
+fn json(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+/// Without the signs of quotation around it.
+fn inner_text(quoted: &str) -> String {
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn inner(quoted: &str) -> Vec<u8> {
+    inner_text(quoted).into_bytes()
+}
+
+/// With an escape for all that isn't ASCII, as Python writes it.
+fn ascii(json: &str) -> Vec<u8> {
+    let mut text = String::new();
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            text.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                write!(text, "\\u{unit:04x}").unwrap();
             }
         }
-        Self { automaton: AhoCorasick::new(patterns).unwrap(), names }
     }
-
-    /// What was found, by the secret's name and its form.
-    pub(super) fn search(&self, bytes: &[u8]) -> Vec<String> {
-        let mut found: Vec<_> = self
-            .automaton
-            .find_overlapping_iter(bytes)
-            .map(|place| self.names[place.pattern().as_usize()].clone())
-            .collect();
-        found.sort();
-        found.dedup();
-        found
-    }
+    text.into_bytes()
 }
 
-#[test]
-fn an_encoded_secret_is_found_at_every_alignment() {
-    let secret = Secret { name: "one".into(), bytes: b"a secret \"with\" signs/+".to_vec() };
-    let searcher = Searcher::new(std::slice::from_ref(&secret));
-    for before in 0..9 {
-        for after in 0..4 {
-            let mut text = vec![b'.'; before];
-            text.extend_from_slice(&secret.bytes);
-            text.extend(std::iter::repeat_n(b'.', after));
-            assert!(!searcher.search(STANDARD_NO_PAD.encode(&text).as_bytes()).is_empty());
-            assert!(!searcher.search(URL_SAFE_NO_PAD.encode(&text).as_bytes()).is_empty());
-            assert!(
-                !searcher
-                    .search(format!("{:?}", String::from_utf8_lossy(&text)).as_bytes())
-                    .is_empty()
-            );
-            assert!(!searcher.search(format!("{text:?}").as_bytes()).is_empty());
-        }
-    }
-    assert!(searcher.search(b"nothing of the kind").is_empty());
+type Entities = [(&'static str, &'static str); 5];
+
+const NAMED: Entities =
+    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&apos;")];
+const NUMBERED: Entities =
+    [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\"", "&#34;"), ("'", "&#39;")];
+
+fn xml(part: &[u8], entities: Entities) -> Vec<u8> {
+    let replace = |text: String, (sign, name): (&str, &str)| text.replace(sign, name);
+    entities.into_iter().fold(text(part), replace).into_bytes()
+}
+
+fn utf_16(part: &[u8], bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text(part).encode_utf16().flat_map(bytes).collect()
+}
+
+fn reversed(part: &[u8]) -> Vec<u8> {
+    part.iter().rev().copied().collect()
+}
+
+fn turned(part: &[u8]) -> Vec<u8> {
+    text(part).chars().rev().collect::<String>().into_bytes()
+}
+
+fn sha_256(bytes: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
