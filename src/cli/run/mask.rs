@@ -9,7 +9,7 @@ use crate::cli::context;
 use crate::cli::printer::Stream;
 use crate::cli::run_name::{RunPath, attempt, instance};
 use crate::cli::secrets::Source;
-use crate::mask::{MIN_SECRET_BYTES, Masker, SecretSet};
+use crate::mask::{Coverage, Masker, SecretSet, coverage};
 use crate::proto::v1;
 use crate::secret::SecretBytes;
 
@@ -42,10 +42,10 @@ pub(crate) async fn run(app: App, args: Args) -> Result<Exit, CliError> {
             .with_help("others: --secret file:FILE, --secret env:VARIABLE"));
     }
     let mut secrets = Vec::new();
-    for place in &args.secret {
-        let bytes = place.read("a secret", &app.environment)?;
-        tell_short(&app, &bytes);
-        secrets.push(SecretBytes::new(bytes));
+    for (number, place) in (1..).zip(&args.secret) {
+        let secret = SecretBytes::new(place.read("a secret", &app.environment)?);
+        tell_short(&app, number, &secret);
+        secrets.push(secret);
     }
     if let (Some(run), Some(step)) = (&args.run, &args.step) {
         secrets.extend(revealed(&app, run.name(args.attempt), step, args.instance).await?);
@@ -81,15 +81,15 @@ async fn revealed(
     Ok(secrets)
 }
 
-/// Says how much of a secret from elsewhere stays as it is.
-fn tell_short(app: &App, secret: &[u8]) {
-    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(secret).is_ok();
-    let lines = secret.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let short = lines.filter(|line| (1..MIN_SECRET_BYTES).contains(&line.len())).count();
-    if short > 0 && (!is_json || secret.len() < MIN_SECRET_BYTES) {
-        app.printer
-            .note(&format!("warning: lines of a secret that are too short to be masked: {short}"));
-    }
+/// Says what of a secret from elsewhere stays as it is. Its place is told by its
+/// number: the option may hold the secret itself, by mistake.
+fn tell_short(app: &App, number: usize, secret: &SecretBytes) {
+    let what = match coverage(secret) {
+        Coverage::Whole => return,
+        Coverage::InPart => "in part too short to be masked",
+        Coverage::Nothing => "too short to be masked",
+    };
+    app.printer.note(&format!("warning: {what}: the secret of `--secret` number {number}"));
 }
 
 /// Masks standard input until it ends, or nobody reads what comes of it.
