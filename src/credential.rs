@@ -11,7 +11,7 @@ use zeroize::Zeroize as _;
 
 use crate::secret::SecretBytes;
 use crate::yaml::diagnostic::Problems;
-use crate::yaml::fields::{text, unknown_key};
+use crate::yaml::fields::{is_path, text, unknown_key};
 use crate::yaml::{Node, NodeKind};
 
 /// The most bytes of a credential.
@@ -146,6 +146,23 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// All of a regular file. One that is longer is refused: what is cut off would
+/// be missing without a word.
+///
+/// # Errors
+/// Says why, without the path.
+pub(crate) fn whole_file(path: &Path, most_mib: u64) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| error.kind().to_string();
+    let file = regular_file(path).map_err(unreadable)?.ok_or("not a file")?;
+    let most = most_mib << 20;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it has more than {most_mib} MiB"));
+    }
+    Ok(bytes)
+}
+
 /// Opens a file, if it is a regular one; opening a pipe would wait for its
 /// writer, and hold the daemon.
 pub(crate) fn regular_file(path: &Path) -> std::io::Result<Option<std::fs::File>> {
@@ -153,10 +170,6 @@ pub(crate) fn regular_file(path: &Path) -> std::io::Result<Option<std::fs::File>
     let file = std::fs::File::options().read(true).custom_flags(no_waiting).open(path)?;
     let is_file = file.metadata()?.is_file();
     Ok(is_file.then_some(file))
-}
-
-fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 4_096 && !text.contains('\0')
 }
 
 fn is_variable(text: &str) -> bool {
@@ -235,5 +248,18 @@ mod tests {
         assert!(error.ends_with("isn't a regular file"), "{error}");
         std::fs::write(folder.path().join("t"), vec![b'x'; MAX_CREDENTIAL_BYTES + 1]).unwrap();
         assert!(load(&Credential::File(folder.path().join("t")), &[]).is_err());
+    }
+
+    #[test]
+    fn a_whole_file_is_read_to_its_limit_and_refused_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let length = |bytes: usize| {
+            std::fs::write(&path, vec![b'x'; bytes]).unwrap();
+            whole_file(&path, 1).map(|read| read.len())
+        };
+        assert_eq!(length(1 << 20), Ok(1 << 20));
+        assert_eq!(length((1 << 20) + 1), Err("it has more than 1 MiB".to_owned()));
+        assert_eq!(whole_file(folder.path(), 1), Err("not a file".to_owned()));
     }
 }

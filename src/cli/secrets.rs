@@ -149,6 +149,27 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_read_to_its_limit_and_refused_whole_over_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = Source::File(file.path().to_str().unwrap().to_owned());
+        for (length, fits) in [
+            (0, true),
+            (MAX_VALUE_BYTES - 1, true),
+            (MAX_VALUE_BYTES, true),
+            (MAX_VALUE_BYTES + 1, false),
+            (2 * MAX_VALUE_BYTES, false),
+        ] {
+            std::fs::write(file.path(), vec![b'x'; length]).unwrap();
+            let read = source.read("the secret `a`", &Environment::default());
+            assert_eq!(read.ok().map(|data| data.len()), fits.then_some(length));
+            let value = "x".repeat(length);
+            let environment = Environment::new([("B".into(), value.into())]);
+            let read = Source::Variable("B".to_owned()).read("the secret `a`", &environment);
+            assert_eq!(read.is_ok(), fits);
+        }
+    }
+
+    #[test]
     fn a_secret_itself_is_refused_and_not_repeated() {
         for text in ["pw=hunter2", "hunter2", "pw=", "pw=vault:hunter2", "HUNTER2=file:x"] {
             let error = SecretArgument::parse(text).unwrap_err().to_string();

@@ -93,3 +93,27 @@ fn message(value: &Value) -> v1::Value {
     };
     v1::Value { kind: Some(kind) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &[u8]) -> Option<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_file(file.path().to_str().unwrap()).err().map(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_file_of_values_is_read_to_its_limit_and_refused_whole_over_it() {
+        let padded = |length: usize| [b"{ a: hunter2 }\n#".to_vec(), vec![b' '; length - 16]];
+        assert_eq!(told(&padded(MAX_BYTES).concat()), None);
+        for over in [1, MAX_BYTES] {
+            let error = told(&padded(MAX_BYTES + over).concat()).unwrap();
+            assert!(error.contains("more than 1 MiB") && !error.contains("hunter2"), "{error}");
+        }
+        for text in [&b"hunter2"[..], b"[hunter2]", b"a: hunter2\0", b"\xff", b"a: &b hunter2"] {
+            assert!(!told(text).unwrap().contains("hunter2"));
+        }
+    }
+}

@@ -76,7 +76,7 @@ fn read(name: Spanned<ParameterName>, node: &Node, problems: &mut Problems) -> O
     // A misspelt `default` on the same line may be a misplaced secret.
     problems.blank_from(told);
     let mut text = |node: Option<&Node>, key| {
-        node.and_then(|node| fields::text(node, key, problems)).map(|text| text.value)
+        node.and_then(|node| fields::prose(node, key, problems)).map(|text| text.value)
     };
     let (group, deprecated) = (text(group, "group"), text(deprecated, "deprecated"));
     let from = from.map(|node| binding::read(node, problems));

@@ -39,7 +39,7 @@ pub(super) fn read(
     // The file's name is the pipeline's, whatever is written.
     let place = name.map_or(&node.place, |name| &name.place).clone();
     let name = Spanned { value: expected.clone(), place };
-    let description = description.and_then(|node| fields::text(node, "description", problems));
+    let description = description.and_then(|node| fields::prose(node, "description", problems));
     let allowed = allowed.map(|node| read_environments(node, environments, problems));
     let lifetime = lifetime.and_then(|node| fields::duration(node, "lifetime", problems));
     let (parameters, broken) =
@@ -130,7 +130,7 @@ fn read_rule(node: &Node, problems: &mut Problems) -> Option<Rule> {
     let message = keys.required("message");
     keys.finish(problems);
     let assert = assert.and_then(|node| fields::template(node, "assert", problems));
-    let message = message.and_then(|node| fields::text(node, "message", problems));
+    let message = message.and_then(|node| fields::prose(node, "message", problems));
     Some(Rule { assert: assert?, message: message?.value })
 }
 

@@ -11,6 +11,7 @@ use crate::provenance::SourceKind;
 use crate::source::Settings;
 use crate::value::Value;
 use crate::yaml::Place;
+use crate::yaml::fields::is_path;
 
 mod observe;
 mod reader;
@@ -68,8 +69,7 @@ impl Listen {
     /// Reads `unix:PATH`, below `base`, or `ADDRESS:PORT`.
     pub fn parse(text: &str, base: &Path) -> Option<Self> {
         match text.strip_prefix("unix:") {
-            Some(path) if path.is_empty() || path.contains('\0') => None,
-            Some(path) => Some(Self::Unix(base.join(path))),
+            Some(path) => is_path(path).then(|| Self::Unix(base.join(path))),
             None => text.parse().ok().map(Self::Tcp),
         }
     }

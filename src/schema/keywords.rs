@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::formats;
 use crate::value::{Value, json};
+use crate::yaml::fields::MAX_PROSE;
 use crate::yaml::{Node, NodeKind};
 
 /// The keys of a parameter's declaration that aren't of its schema.
@@ -61,7 +62,12 @@ pub(super) fn simple(keyword: &str, node: &Node) -> Result<Json, Refused> {
             Some("base64") => Ok("base64".into()),
             _ => Err(wrong_value("`base64`")),
         },
-        _ => text(node).map(Json::from).ok_or_else(|| wrong_value("text")),
+        _ => match text(node) {
+            Some(text) if text.chars().count() > MAX_PROSE => {
+                Err(wrong_value("text of at most 4,096 characters"))
+            }
+            text => text.map(Json::from).ok_or_else(|| wrong_value("text")),
+        },
     }
 }
 

@@ -9,6 +9,10 @@ use crate::value::{MAX_LEVELS, json};
 use crate::yaml::diagnostic::{Problem, Problems, Severity};
 use crate::yaml::{Entry, Node, NodeKind, Place};
 
+/// The most values of `enum` and `examples`, and names of `properties` and
+/// `required`.
+const MAX_LISTED: usize = 1_000;
+
 /// Reads a declaration. None where there was an error.
 pub(super) fn read(entries: &[&Entry], place: &Place, problems: &mut Problems) -> Option<Schema> {
     let mut reader = Reader { problems, level: 0, failed: false };
@@ -209,11 +213,23 @@ impl Reader<'_> {
         Some(json)
     }
 
+    /// Whether a list or a mapping of a keyword isn't too long; told if it is.
+    fn few(&mut self, keyword: &str, count: usize, place: &Place) -> bool {
+        if count > MAX_LISTED {
+            let message = format!("`{keyword}` has more than {MAX_LISTED} entries");
+            self.error("too_many", place, message);
+        }
+        count <= MAX_LISTED
+    }
+
     fn properties(&mut self, node: &Node) -> Option<Json> {
         let NodeKind::Mapping(entries) = &node.kind else {
             self.error("invalid_keyword", &node.place, "not a mapping of names to schemas".into());
             return None;
         };
+        if !self.few("properties", entries.len(), &node.place) {
+            return None;
+        }
         let mut properties = Map::new();
         for entry in entries {
             if let Some(json) = self.part(&entry.value) {
@@ -228,6 +244,9 @@ impl Reader<'_> {
             NodeKind::Sequence(items) => items.as_slice(),
             _ => &[],
         };
+        if !self.few("required", items.len(), &node.place) {
+            return None;
+        }
         let names: Option<Vec<&str>> = items.iter().map(keywords::text).collect();
         match names {
             Some(names) if matches!(node.kind, NodeKind::Sequence(_)) => {
@@ -303,6 +322,9 @@ impl Reader<'_> {
         match &node.kind {
             _ if keyword == "const" => self.literal(node, rest.as_ref()),
             NodeKind::Sequence(items) if !items.is_empty() => {
+                if !self.few(keyword, items.len(), &node.place) {
+                    return;
+                }
                 items.iter().for_each(|item| self.literal(item, rest.as_ref()));
                 if keyword == "enum" {
                     self.no_twice(items);

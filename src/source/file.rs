@@ -17,7 +17,7 @@ use crate::source::Cause;
 use crate::value::Value;
 use crate::yaml::Node;
 use crate::yaml::diagnostic::Problems;
-use crate::yaml::fields::{Fields, text};
+use crate::yaml::fields::{Fields, path};
 
 const PATH: &str = "path";
 const FIELDS: [Field; 1] = [Field { name: PATH, role: Role::Address, required: true }];
@@ -71,11 +71,7 @@ impl Kind for File {
         let mut fields = Fields::of(node, "a `file` source", problems)?;
         let root = fields.required("root");
         fields.finish(problems);
-        let root = text(root?, "root", problems)?;
-        if root.value.is_empty() || root.value.contains('\0') {
-            problems.error("invalid_path", &root.place, "`root` must be the path of a directory");
-        }
-        let root = base.join(&root.value);
+        let root = base.join(path(root?, "root", problems)?.value);
         let source = Root { root, lanes: Lanes::default() };
         (problems.list.len() == before).then(|| Arc::new(source) as Arc<dyn Settings>)
     }

@@ -13,10 +13,10 @@ use super::{Entry, MAX_TOKENS, TokenError};
 use crate::name::TokenName;
 use crate::yaml::diagnostic::{Files, Problems, lines};
 use crate::yaml::fields::{self, Fields};
-use crate::yaml::{Node, parse};
+use crate::yaml::{MAX_BYTES, Node, parse};
 
-/// More than [`MAX_TOKENS`] take.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The most bytes of a key's id: those of today have 8.
+const MAX_KEY_ID: usize = 64;
 const HEAD: &str = "# Bearer tokens, hashed. Made and revoked by `paramd token`.\n";
 
 /// The entries of the file; none where there is no file.
@@ -31,7 +31,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, TokenError> {
     };
     check(path, &file.metadata().map_err(failed)?)?;
     let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    // One byte more than the reader takes, so that it tells what is too long.
+    file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
     let (mut files, mut problems) = (Files::default(), Problems::default());
     let id = files.add(path.display().to_string(), text.as_str().into());
     let node = parse(id, &text, &mut problems);
@@ -111,7 +112,13 @@ fn entry(node: &Node, problems: &mut Problems) -> Option<Entry> {
     if ends && expires.is_none() {
         return None;
     }
-    Some(Entry { name, key: key?.0?, hash: hashed, created, expires })
+    let (text, place, word) = key?;
+    let key = text?;
+    if key.len() > MAX_KEY_ID {
+        wrong(place, word, problems);
+        return None;
+    }
+    Some(Entry { name, key, hash: hashed, created, expires })
 }
 
 fn wrong(node: &Node, word: &str, problems: &mut Problems) {

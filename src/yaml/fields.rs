@@ -178,6 +178,39 @@ pub fn template(node: &Node, key: &str, problems: &mut Problems) -> Option<Templ
     None
 }
 
+/// The most characters of a text for people.
+pub const MAX_PROSE: usize = 4_096;
+
+/// A text for people.
+pub fn prose(node: &Node, key: &str, problems: &mut Problems) -> Option<Spanned<String>> {
+    let found = text(node, key, problems)?;
+    if found.value.chars().count() > MAX_PROSE {
+        let message = format!("`{key}` has more than {MAX_PROSE} characters");
+        problems.error("text_too_long", &found.place, message).sensitive();
+        return None;
+    }
+    Some(found)
+}
+
+/// The most bytes of a path: what the system takes.
+const MAX_PATH: usize = 4_096;
+
+/// A path as it is written.
+pub fn path(node: &Node, key: &str, problems: &mut Problems) -> Option<Spanned<String>> {
+    let found = text(node, key, problems)?;
+    if !is_path(&found.value) {
+        let message = format!("`{key}` must be a path");
+        problems.error("invalid_path", &found.place, message).sensitive();
+        return None;
+    }
+    Some(found)
+}
+
+/// Whether a text can be a path: 1 to 4,096 bytes, none of them NUL.
+pub fn is_path(text: &str) -> bool {
+    (1..=MAX_PATH).contains(&text.len()) && !text.contains('\0')
+}
+
 /// A boolean.
 pub fn flag(node: &Node, key: &str, problems: &mut Problems) -> Option<Spanned<bool>> {
     if let NodeKind::Scalar(scalar) = &node.kind

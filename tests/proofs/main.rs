@@ -13,6 +13,7 @@
 
 mod cases;
 mod draw;
+mod files;
 mod fuzz;
 mod limits;
 mod masker;

@@ -36,7 +36,13 @@ pub(super) fn traces(node: &Node, problems: &mut Problems) -> Option<String> {
     Some(text.value)
 }
 
+/// The most bytes of an address: any host's name is shorter.
+const MAX_ADDRESS: usize = 1_024;
+
 fn is_receiver(text: &str) -> bool {
+    if text.len() > MAX_ADDRESS {
+        return false;
+    }
     let Ok(url) = text.parse::<http::Uri>() else { return false };
     let bare = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     url.scheme_str() == Some("http")

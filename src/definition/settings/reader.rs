@@ -95,13 +95,7 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
 }
 
 fn path(node: &Node, key: &str, base: &Path, problems: &mut Problems) -> Option<PathBuf> {
-    let text = fields::text(node, key, problems)?;
-    if text.value.is_empty() || text.value.len() > 4_096 || text.value.contains('\0') {
-        let message = format!("`{key}` must be a path");
-        problems.error("invalid_path", &text.place, message).sensitive();
-        return None;
-    }
-    Some(base.join(text.value))
+    fields::path(node, key, problems).map(|path| base.join(path.value))
 }
 
 fn read_store(node: &Node, base: &Path, store: &mut PathBuf, problems: &mut Problems) {

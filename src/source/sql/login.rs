@@ -1,18 +1,17 @@
 //! What the logins to all servers have in common: the daemon's password and the
 //! authorities that it trusts.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::settings::ServerSettings;
-use crate::credential::{Credential, regular_file};
+use crate::credential::{Credential, whole_file};
 use crate::source::{Cause, ConnectError, Environment};
 
-/// The most bytes of a CA file.
-const MAX_CA_BYTES: u64 = 4 << 20;
+/// The most MiB of a CA file.
+const MAX_CA_MIB: u64 = 4;
 
 /// Where the password is. It is read anew for each connection, so that a new one
 /// needs no restart; nothing here prints it.
@@ -41,10 +40,7 @@ impl Password {
 pub(super) fn read_ca(path: &Path) -> Result<Vec<u8>, ConnectError> {
     let failed =
         |why: &str| ConnectError(format!("the CA file `{}` can't be read: {why}", path.display()));
-    let unreadable = |error: std::io::Error| failed(&error.kind().to_string());
-    let file = regular_file(path).map_err(unreadable)?.ok_or_else(|| failed("not a file"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_CA_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = whole_file(path, MAX_CA_MIB).map_err(|why| failed(&why))?;
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&bytes) {
         certificate.map_err(|_| failed("it isn't PEM"))?;

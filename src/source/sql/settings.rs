@@ -10,7 +10,7 @@ use crate::credential::Credential;
 use crate::source::{Cause, ConnectError, Environment, Read, Settings, Source, SourceError};
 use crate::value::MAX_ITEMS;
 use crate::yaml::diagnostic::Problems;
-use crate::yaml::fields::{Fields, duration, integer, text};
+use crate::yaml::fields::{Fields, duration, integer, path, text};
 use crate::yaml::{Node, Spanned};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -178,7 +178,7 @@ impl OfServer<'_> {
     /// Encrypted, but for this machine's own servers and where it is said.
     fn read_tls(&self, server: &Server, base: &Path, problems: &mut Problems) -> Option<Tls> {
         let ca = match self.ca {
-            Some(node) => Some(base.join(text(node, "ca", problems)?.value)),
+            Some(node) => Some(base.join(path(node, "ca", problems)?.value)),
             None => None,
         };
         let word = match self.tls {

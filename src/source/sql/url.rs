@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
+use crate::yaml::fields::is_path;
+
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Url {
@@ -89,6 +91,8 @@ fn wrong_path(path: &str) -> Option<&'static str> {
         Some("a database in memory has nothing to read")
     } else if path.contains(char::is_control) {
         Some("the path has a control character")
+    } else if !is_path(path) {
+        Some("the path has more than 4,096 bytes")
     } else {
         None
     }

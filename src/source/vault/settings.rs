@@ -1,7 +1,6 @@
 //! What `paramd.yaml` says of a Vault.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,14 +11,16 @@ use reqwest::Url;
 use super::client::{Api, Trust};
 use super::login::{Login, Store};
 use super::{Engine, MOUNT, VERSION, check_path};
-use crate::credential::{Credential, regular_file};
+use crate::credential::{Credential, whole_file};
 use crate::source::{ConnectError, Environment, Read, Settings, Source};
 use crate::yaml::diagnostic::Problems;
-use crate::yaml::fields::{Fields, duration, mapping, text};
+use crate::yaml::fields::{Fields, duration, mapping, path, text};
 use crate::yaml::{Node, Spanned};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_MOUNTS: usize = 100;
+/// The most bytes of a mount.
+const MAX_MOUNT: usize = 256;
 
 /// A Vault as `paramd.yaml` describes it. It knows where credentials are, and
 /// none of them.
@@ -66,17 +67,14 @@ impl Settings for VaultSettings {
     }
 }
 
-/// The most bytes of a CA file.
-const MAX_CA_BYTES: u64 = 4 << 20;
+/// The most MiB of a CA file.
+const MAX_CA_MIB: u64 = 4;
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, ConnectError> {
-    let failed =
-        |why: &str| ConnectError(format!("the CA file `{}` can't be read: {why}", path.display()));
-    let unreadable = |error: std::io::Error| failed(&error.kind().to_string());
-    let file = regular_file(path).map_err(unreadable)?.ok_or_else(|| failed("not a file"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_CA_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    let failed = |why: String| {
+        ConnectError(format!("the CA file `{}` can't be read: {why}", path.display()))
+    };
+    whole_file(path, MAX_CA_MIB).map_err(failed)
 }
 
 /// Reads what is under `vault:`.
@@ -93,7 +91,7 @@ pub(super) fn read(node: &Node, base: &Path, problems: &mut Problems) -> Option<
     let address = address
         .and_then(|node| text(node, "address", problems))
         .and_then(|text| read_address(&text, problems));
-    let ca = ca.and_then(|node| text(node, "ca", problems)).map(|path| base.join(path.value));
+    let ca = ca.and_then(|node| path(node, "ca", problems)).map(|path| base.join(path.value));
     let namespace = namespace.and_then(|node| read_namespace(node, problems));
     let mounts = mounts.and_then(|node| read_mounts(node, problems));
     let login = auth.and_then(|node| read_auth(node, base, problems));
@@ -130,8 +128,12 @@ fn read_namespace(node: &Node, problems: &mut Problems) -> Option<String> {
     None
 }
 
+/// The most bytes of an address: any host's name is shorter.
+const MAX_ADDRESS: usize = 1_024;
+
 fn read_address(text: &Spanned<String>, problems: &mut Problems) -> Option<Url> {
     let problem = match Url::parse(&text.value) {
+        _ if text.value.len() > MAX_ADDRESS => "`address` has more than 1,024 bytes",
         Err(_) => "`address` isn't a URL",
         Ok(url) if !matches!(url.scheme(), "https" | "http") => "`address` must be `https://…`",
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
@@ -162,7 +164,12 @@ fn is_loopback(url: &Url) -> bool {
 fn read_mounts(node: &Node, problems: &mut Problems) -> Option<BTreeMap<String, Engine>> {
     let mut mounts = BTreeMap::new();
     for entry in mapping(node, "mounts", MAX_MOUNTS, problems)? {
-        if let Err(problem) = check_path(&entry.key.value) {
+        // With a path behind it, it has to fit what is asked for.
+        let checked = match entry.key.value.as_str() {
+            mount if mount.len() > MAX_MOUNT => Err("a mount has more than 256 bytes"),
+            mount => check_path(mount),
+        };
+        if let Err(problem) = checked {
             problems.error("invalid_mount", &entry.key.place, problem).sensitive();
         }
         let Some(engine) = text(&entry.value, "mounts", problems) else { continue };
