@@ -60,9 +60,11 @@ fn bounded(source: &str, at: usize) -> Result<Vec<Range<usize>>, CompileError> {
     for token in tokenize(source, true, Default::default()) {
         let Ok((token, span)) = token else {
             let next = source.get(end..).unwrap_or_default();
-            let start = at + end + next.len() - next.trim_start().len();
+            let rest = next.trim_start();
+            let start = at + end + next.len() - rest.len();
+            let first = rest.chars().next().map_or(0, char::len_utf8);
             return Err(CompileError {
-                span: start..(start + 1).min(at + source.len()).max(start),
+                span: start..start + first,
                 message: "the expression can't be read from here on".to_owned(),
                 help: None,
             });
