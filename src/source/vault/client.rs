@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
+use jiff::Timestamp;
 use reqwest::Url;
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
@@ -135,10 +136,20 @@ pub(super) async fn send(client: &VaultClient, call: Call) -> Result<Reply, Sour
     Ok(Reply { status, body: Zeroizing::new(result.response.into_body()), retry_after })
 }
 
-/// Delays in seconds, as Vault gives them; dates are passed over.
+/// The longest delay that is believed.
+const MAX_DELAY: Duration = Duration::from_secs(3_600);
+
+/// A delay in seconds, as Vault gives it, or a date, as a proxy before it may.
 fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(Duration::from_secs(3_600)))
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let delay = text.parse().map(Duration::from_secs).ok().or_else(|| until(text))?;
+    Some(delay.min(MAX_DELAY))
+}
+
+fn until(date: &str) -> Option<Duration> {
+    let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    // One that is over is now.
+    Some(date.duration_since(Timestamp::now()).try_into().unwrap_or_default())
 }
 
 impl Endpoint for Call {
@@ -307,6 +318,23 @@ mod tests {
             if check_path(&path).is_ok() {
                 prop_assert_eq!(sent(&path), format!("/v1/secret/data/{path}"));
             }
+        }
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_again_in_seconds_or_by_a_date() {
+        let after = |text: &str| {
+            let value = HeaderValue::from_str(text).unwrap();
+            retry_after(&[(http::header::RETRY_AFTER, value)].into_iter().collect())
+        };
+        assert_eq!(after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(after("7000"), Some(MAX_DELAY));
+        let in_a_minute = Timestamp::now() + Duration::from_secs(60);
+        let told = after(&in_a_minute.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap();
+        assert!(told > Duration::from_secs(50) && told <= Duration::from_secs(60), "{told:?}");
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        for unknown in ["soon", "-1", "", "Wed, 21 Oct 2015"] {
+            assert_eq!(after(unknown), None, "{unknown}");
         }
     }
 
