@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::ErrorCode;
-use rusqlite::hooks::{AuthAction, Authorization};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement};
@@ -63,7 +63,7 @@ fn prepares(
     stop: Arc<AtomicBool>,
 ) -> Result<Vec<String>, SourceError> {
     let text = read.query.as_deref().ok_or(Cause::BadAnswer)?;
-    let connection = open(source, stop).map_err(|error| cause(&error))?;
+    let connection = open(source, stop)?;
     let told = match connection.prepare(text) {
         Ok(statement) if !statement.readonly() => "the query would write",
         Ok(statement) if statement.column_count() == 0 => "the query gives no column",
@@ -90,7 +90,7 @@ impl Drop for Abandoned {
 
 fn ask(source: &Sqlite, read: &Read, stop: Arc<AtomicBool>) -> Result<Raw, SourceError> {
     let text = read.query.as_deref().ok_or(Cause::BadAnswer)?;
-    let connection = open(source, stop).map_err(|error| cause(&error))?;
+    let connection = open(source, stop)?;
     let mut statement = connection.prepare(text).map_err(|error| cause(&error))?;
     if !statement.readonly() {
         return Err(Cause::Refused.into());
@@ -103,7 +103,20 @@ fn ask(source: &Sqlite, read: &Read, stop: Arc<AtomicBool>) -> Result<Raw, Sourc
 }
 
 /// A fresh connection for each query: nothing of one is left for the next.
-fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> {
+fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> Result<Connection, Cause> {
+    let mut connection = connect(source, stop).map_err(|error| cause(&error))?;
+    let page = begin(&connection).map_err(|error| cause(&error))?;
+    // What is missing of a page is zeros to SQLite, so that rows would be missing.
+    let length = std::fs::metadata(&source.file).map_or(0, |about| about.len());
+    if !length.is_multiple_of(u64::from(page)) {
+        return Err(Cause::BadAnswer);
+    }
+    connection.authorizer(Some(reading)).map_err(|error| cause(&error))?;
+    Ok(connection)
+}
+
+/// A connection with limits.
+fn connect(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&source.file, flags)?;
     connection.busy_timeout(source.limits.time)?;
@@ -119,16 +132,26 @@ fn open(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connection> 
     let end = Instant::now() + source.limits.time;
     let over = move || stop.load(Ordering::Relaxed) || Instant::now() >= end;
     connection.progress_handler(1_000, Some(over))?;
-    connection.authorizer(Some(|context: rusqlite::hooks::AuthContext<'_>| {
-        match context.action {
-            AuthAction::Select
-            | AuthAction::Read { .. }
-            | AuthAction::Function { .. }
-            | AuthAction::Recursive => Authorization::Allow,
-            _ => Authorization::Deny,
-        }
-    }))?;
     Ok(connection)
+}
+
+/// Begins to read one state of the file, and gives the size of its pages.
+fn begin(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.execute_batch("begin")?;
+    // The size is known when the file's head was read.
+    connection.pragma_query_value(None, "page_count", |_| Ok(()))?;
+    connection.pragma_query_value(None, "page_size", |row| row.get(0))
+}
+
+/// Lets a query do nothing but read.
+fn reading(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. }
+        | AuthAction::Recursive => Authorization::Allow,
+        _ => Authorization::Deny,
+    }
 }
 
 /// The most bytes of a pattern of LIKE or GLOB.

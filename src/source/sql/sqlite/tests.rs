@@ -47,6 +47,17 @@ async fn query(text: &str) -> Result<Vec<Vec<Value>>, Cause> {
     asked(&sqlite(&folder, 10, 5_000), text, &[]).await
 }
 
+#[tokio::test]
+async fn a_file_that_was_cut_off_inside_of_a_page_is_no_answer() {
+    let folder = database();
+    let file = folder.path().join("w.db");
+    let mut whole = std::fs::read(&file).unwrap();
+    whole.truncate(whole.len() - 1_000);
+    std::fs::write(&file, whole).unwrap();
+    let asked = asked(&sqlite(&folder, 10, 5_000), "select i from t where i > 2", &[]).await;
+    assert_eq!(asked, Err(Cause::BadAnswer));
+}
+
 fn text(text: &str) -> Value {
     Value::String(text.to_owned())
 }
