@@ -22,6 +22,7 @@ mod cli;
 mod contract;
 mod doors;
 mod example;
+mod ill;
 mod lasting;
 mod living;
 mod pages;

@@ -10,6 +10,7 @@ pub(crate) mod disk;
 pub(crate) mod mariadb;
 pub(crate) mod otlp;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod raft;
 pub(crate) mod status;
 pub(crate) mod terminal;

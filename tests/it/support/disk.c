@@ -1,6 +1,6 @@
 /*
  * Loaded into the daemon by a test (LD_PRELOAD): makes what it writes to its
- * store fail, wait, or be the last thing that it did.
+ * store, or reads of its sources, fail, wait, or be the last thing that it did.
  *
  * PARAMD_TEST_DISK names a file of five 64-bit numbers, shared with the test:
  * which operations (a sum of bits), how many of them pass first, what happens
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WRITE = 1, SYNC = 2, TRUNCATE = 4 };
+enum { WRITE = 1, SYNC = 2, TRUNCATE = 4, READ = 8 };
 enum { NOTHING, FAIL, WAIT, KILL_BEFORE, KILL_HALFWAY, KILL_AFTER };
 
 struct rule {
@@ -39,13 +39,16 @@ __attribute__((constructor)) static void start(void) {
         _exit(121);
 }
 
-static int of_the_store(int fd) {
+/* Whether the file is of those that the operation falls ill on. */
+static int is_meant(int operation, int fd) {
     char link[40], path[512];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0)
         return 0;
     path[length] = 0;
+    if (operation == READ)
+        return strstr(path, "/ill.db") != NULL || strstr(path, "/files/") != NULL;
     return strstr(path, "/state/paramd.db") != NULL;
 }
 
@@ -53,7 +56,7 @@ static int of_the_store(int fd) {
 static long fate(int operation, int fd) {
     int saved = errno;
     long what = NOTHING;
-    if ((atomic_load(&rule->operations) & operation) && of_the_store(fd) &&
+    if ((atomic_load(&rule->operations) & operation) && is_meant(operation, fd) &&
         atomic_fetch_sub(&rule->pass, 1) <= 0) {
         what = atomic_load(&rule->what);
         atomic_fetch_add(&rule->happened, 1);
@@ -101,6 +104,21 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
     if (what == FAIL)
         return failed();
     return ended(what, REAL(pwrite64)(fd, bytes, what == KILL_HALFWAY ? count / 2 : count, at));
+}
+
+ssize_t read(int fd, void *bytes, size_t count) {
+    long what = fate(READ, fd);
+    return what == FAIL ? failed() : ended(what, REAL(read)(fd, bytes, count));
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t at) {
+    long what = fate(READ, fd);
+    return what == FAIL ? failed() : ended(what, REAL(pread)(fd, bytes, count, at));
+}
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t at) {
+    long what = fate(READ, fd);
+    return what == FAIL ? failed() : ended(what, REAL(pread64)(fd, bytes, count, at));
 }
 
 int fsync(int fd) {

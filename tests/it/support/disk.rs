@@ -1,5 +1,6 @@
-//! A disk that is ill: what the daemon writes to its store fails, waits, or is
-//! the last thing that the process did.
+//! A disk that is ill: what the daemon writes to its store, or reads of the
+//! sources `ill.db` and `files/`, fails, waits, or is the last thing that the
+//! process did.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,6 +21,9 @@ pub(crate) const WRITE: i64 = 1;
 pub(crate) const SYNC: i64 = 2;
 /// See [`WRITE`].
 pub(crate) const TRUNCATE: i64 = 4;
+
+/// Which operations on the sources' files.
+pub(crate) const READ: i64 = 8;
 
 /// What happens to an operation.
 #[derive(Debug, Clone, Copy)]

@@ -85,6 +85,11 @@ impl MariaDb {
         wait_for("MariaDB ends", Duration::from_secs(30), || child.try_wait().unwrap());
     }
 
+    /// Where it listens on the loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("out")).unwrap_or_default()

@@ -51,12 +51,21 @@ impl Postgres {
 
     /// Starts it on its folder and waits until it answers.
     pub(crate) async fn go(&mut self) {
+        self.launch();
+        wait_until("PostgreSQL answers", Duration::from_secs(30), async || {
+            self.still_runs();
+            self.connect("postgres").await.ok().map(drop)
+        })
+        .await;
+    }
+
+    fn launch(&mut self) {
         let output = std::fs::File::create(self.folder.path().join("out")).unwrap();
         let child = command(binary("postgres"))
             .arg("-D")
             .arg(self.folder.path().join("data"))
             .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"])
-            .args(["-c", "fsync=off", "-c", "ssl=on", "-c"])
+            .args(["-c", "fsync=off", "-c", "ssl=on", "-c", "hot_standby=off", "-c"])
             .arg(format!("unix_socket_directories={}", self.folder.path().display()))
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -64,13 +73,37 @@ impl Postgres {
             .spawn()
             .expect("PostgreSQL runs");
         self.child = Some(child);
-        wait_until("PostgreSQL answers", Duration::from_secs(30), async || {
-            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                panic!("PostgreSQL ended with {status}:\n{}", self.log());
-            }
-            self.connect("postgres").await.ok().map(drop)
+    }
+
+    fn still_runs(&mut self) {
+        if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+            panic!("PostgreSQL ended with {status}:\n{}", self.log());
+        }
+    }
+
+    /// Starts it again as a standby, which takes no connection.
+    pub(crate) async fn stand_by(&mut self) {
+        self.stop();
+        std::fs::write(self.standby(), "").unwrap();
+        self.launch();
+        wait_until("PostgreSQL stands by", Duration::from_secs(30), async || {
+            self.still_runs();
+            let refused = self.connect("postgres").await.err()?;
+            let code = refused.as_database_error()?.code()?;
+            (code == "57P03").then_some(())
         })
         .await;
+    }
+
+    /// Starts it again as what it was before.
+    pub(crate) async fn stand_up(&mut self) {
+        self.stop();
+        std::fs::remove_file(self.standby()).unwrap();
+        self.go().await;
+    }
+
+    fn standby(&self) -> PathBuf {
+        self.folder.path().join("data/standby.signal")
     }
 
     /// Ends it at once, in good order.
@@ -111,7 +144,8 @@ impl Postgres {
         self.execute_in("features", sql).await;
     }
 
-    async fn execute_in(&self, database: &str, sql: &str) {
+    /// The same in another database.
+    pub(crate) async fn execute_in(&self, database: &str, sql: &str) {
         let mut connection = self.connect(database).await.unwrap();
         connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))).await.unwrap();
     }
@@ -130,6 +164,11 @@ impl Postgres {
             "select count(*) from pg_stat_activity where usename = 'reader' and state like '{state}'"
         ))
         .await
+    }
+
+    /// A session of the superuser, for what needs one for long.
+    pub(crate) async fn session(&self) -> PgConnection {
+        self.connect("features").await.unwrap()
     }
 
     async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {

@@ -57,14 +57,25 @@ audit "file" "f" {{ options {{ file_path = "{at}/audit.log" }} }}
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         (raft.key, raft.token) = (text(&made["keys"][0]), text(&made["root_token"]));
         raft.unseal().await;
-        let engine = json!({ "type": "kv", "options": { "version": "2" } });
-        raft.put("sys/mounts/secret", engine).await;
+        raft.mount("secret").await;
         raft.put("sys/auth/approle", json!({ "type": "approle" })).await;
         let policy = "path \"secret/*\" { capabilities = [\"read\"] }";
         raft.put("sys/policies/acl/paramd", json!({ "policy": policy })).await;
         let role = json!({ "token_policies": "paramd", "token_ttl": "1h" });
         raft.put("auth/approle/role/paramd", role).await;
         raft
+    }
+
+    /// Mounts a KV 2 engine, and waits until it answers.
+    pub(crate) async fn mount(&self, path: &str) {
+        let engine = json!({ "type": "kv", "options": { "version": "2" } });
+        self.put(&format!("sys/mounts/{path}"), engine).await;
+        let url = format!("{}/v1/{path}/config", self.address());
+        wait_until("the engine answers", Duration::from_secs(30), async || {
+            let asked = self.http.get(&url).header("X-Vault-Token", &self.token).send().await;
+            asked.is_ok_and(|answer| answer.status().is_success()).then_some(())
+        })
+        .await;
     }
 
     /// Kills it and starts it again: it is sealed.
@@ -88,6 +99,11 @@ audit "file" "f" {{ options {{ file_path = "{at}/audit.log" }} }}
             (answer.status().as_u16() == 200).then_some(())
         })
         .await;
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address.
