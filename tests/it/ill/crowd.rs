@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::{BESIDE, add_well, pipeline};
+use super::{add_well, pipeline};
 use crate::support::client::resolve;
 use crate::support::config::Config;
 use crate::support::daemon::{Daemon, Launch};
@@ -23,6 +23,8 @@ const AT_A_TIME: usize = 8 + 8 + 16;
 const FULL: Duration = Duration::from_secs(4);
 /// Longer than one try may take, in milliseconds.
 const HANGS: i64 = 6_000;
+/// Less than one try of a source without a `timeout`, which is what it would wait.
+const BESIDE: Duration = Duration::from_secs(4);
 /// Three tries of a source without a `timeout`, their pauses, and a busy machine.
 const ALL: Duration = Duration::from_secs(25);
 

@@ -132,12 +132,22 @@ async fn the_way(server: &MariaDb) -> Vec<String> {
         ("in its first word", Fault::GarbleAfter(4), "ill"),
         ("in the rows", Fault::GarbleAfter(100_000), "long"),
         ("a certificate of another authority", Fault::None, "doubted"),
+        ("someone in between says that it has none", Fault::Change(without_tls), "secure"),
         ("broken in the handshake", Fault::GarbleAfter(130), "secure"),
         ("broken in the rows", Fault::GarbleAfter(100_000), "longer"),
     ] {
         ward.row(how, fault, pipeline).await;
     }
     ward.close().await
+}
+
+/// Takes the bit for TLS out of the server's greeting: behind its version, the
+/// session's number, half of a salt and a zero.
+fn without_tls(greeting: &mut [u8]) {
+    let version = greeting[5..].iter().position(|byte| *byte == 0).unwrap();
+    let capabilities = 5 + version + 1 + 4 + 8 + 1;
+    assert_ne!(greeting[capabilities + 1] & 0x08, 0, "the server has TLS");
+    greeting[capabilities + 1] &= !0x08;
 }
 
 async fn answers(server: &MariaDb) -> (Ward, TempDir) {

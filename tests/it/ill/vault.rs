@@ -86,6 +86,8 @@ async fn policy(raft: &Raft, capability: &str) {
 async fn the_way(raft: &Raft) -> Vec<String> {
     let Stand { mut ward, authority, folder } = stand(raft, "OpenBao: the way to it").await;
     let pause = Duration::from_millis(100);
+    let no_http =
+        Fault::Answer { times: usize::MAX, answer: b"SSH-2.0-x\r\n".to_vec(), endless: false };
     let other = Authority::new(&folder.path().join("other"), "other").server("other");
     for (how, fault) in [
         ("nobody listens", Fault::Refuse),
@@ -99,6 +101,7 @@ async fn the_way(raft: &Raft) -> Vec<String> {
         ("in the body of its answer", Fault::ResetAfter(300)),
         ("ends the connection before its answer", Fault::EndAfter(0)),
         ("ends the connection in the body", Fault::EndAfter(300)),
+        ("its answer isn't HTTP", no_http),
         ("broken before its answer", Fault::GarbleAfter(0)),
         ("broken in the body of its answer", Fault::GarbleAfter(300)),
         ("a certificate of another authority", Fault::Certificate(other)),
@@ -168,10 +171,10 @@ async fn answers(raft: &Raft) -> Vec<String> {
 async fn asked_too_often(raft: &Raft) -> Vec<String> {
     let Stand { mut ward, authority: _, folder: _folder } =
         stand(raft, "OpenBao: asked too often").await;
-    let limited = |times, until: &str| {
-        let headers = format!("retry-after: {until}\r\n");
-        Fault::http(times, "429 Too Many Requests", &headers, &errors())
+    let answer = |times, status: &str, until: &str| {
+        Fault::http(times, status, &format!("retry-after: {until}\r\n"), &errors())
     };
+    let limited = |times, until: &str| answer(times, "429 Too Many Requests", until);
     let always = |until: &str| limited(usize::MAX, until);
     ward.row("once, with `Retry-After: 1`", limited(1, "1"), "ill").await;
     ward.row("always, with `Retry-After: 1`", always("1"), "ill").await;
@@ -180,6 +183,8 @@ async fn asked_too_often(raft: &Raft) -> Vec<String> {
     let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     ward.row("always, with the date of in 60 s", always(&date), "ill").await;
     ward.row("always, and it doesn't say until when", always("soon"), "ill").await;
+    let sealed = answer(usize::MAX, "503 Service Unavailable", "60");
+    ward.row("503, with `Retry-After: 60`", sealed, "ill").await;
     // The last, for nothing makes it forget.
     let quota = json!({ "rate": 1, "path": "limited/", "block_interval": 60 });
     raft.put("sys/quotas/rate-limit/few", quota).await;

@@ -40,8 +40,8 @@ pub(crate) enum Fault {
     EndAfter(usize),
     /// So many bytes come, then none as it was sent.
     GarbleAfter(usize),
-    /// The server isn't asked: the proxy says this to what comes first.
-    Say(&'static [u8]),
+    /// The first that the server says is changed.
+    Change(fn(&mut [u8])),
     /// HTTP alone: the first requests are answered by the proxy.
     Answer {
         /// How many.
@@ -244,17 +244,12 @@ impl Cut for TlsStream<TcpStream> {
 }
 
 impl Line {
-    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn serve(&self, client: TcpStream) -> io::Result<()> {
         client.set_nodelay(true)?;
         match &self.acceptor {
             None => {
                 self.asked.fetch_add(1, Ordering::SeqCst);
                 if matches!(self.fault, Fault::Silent) {
-                    return std::future::pending().await;
-                }
-                if let Fault::Say(bytes) = self.fault {
-                    client.readable().await?;
-                    client.write_all(bytes).await?;
                     return std::future::pending().await;
                 }
                 let server = TcpStream::connect(self.server).await?;
@@ -304,38 +299,43 @@ impl Line {
     /// Says a piece of what the server said, of which `passed` bytes are out.
     async fn say(&self, client: &mut impl Cut, piece: &mut [u8], passed: usize) -> io::Result<()> {
         let left = |most: usize| most.saturating_sub(passed).min(piece.len());
-        match self.fault {
-            Fault::Slow(bytes, pause) => {
+        match &self.fault {
+            &Fault::Slow(bytes, pause) => {
                 for piece in piece.chunks(bytes) {
                     tokio::time::sleep(pause).await;
                     client.write_all(piece).await?;
                 }
                 Ok(())
             }
-            Fault::HangAfter(most) if passed + piece.len() > most => {
+            &Fault::HangAfter(most) if passed + piece.len() > most => {
                 client.write_all(&piece[..left(most)]).await?;
                 client.flush().await?;
                 std::future::pending().await
             }
-            Fault::ResetAfter(most) if passed + piece.len() > most => {
+            &Fault::ResetAfter(most) if passed + piece.len() > most => {
                 client.write_all(&piece[..left(most)]).await?;
                 client.flush().await?;
                 client.socket().set_zero_linger()?;
                 Err(io::ErrorKind::ConnectionReset.into())
             }
-            Fault::EndAfter(most) if passed + piece.len() > most => {
+            &Fault::EndAfter(most) if passed + piece.len() > most => {
                 client.write_all(&piece[..left(most)]).await?;
                 client.shutdown().await?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Fault::GarbleAfter(most) if passed + piece.len() > most => {
+            &Fault::GarbleAfter(most) if passed + piece.len() > most => {
                 let good = left(most);
                 piece[good..].iter_mut().for_each(|byte| *byte ^= 0xa5);
                 let piece = piece.to_vec();
                 // Below TLS, where there is some.
                 client.socket().write_all(&piece).await
             }
-            _ => {
+            fault => {
+                if let Fault::Change(change) = fault
+                    && passed == 0
+                {
+                    change(piece);
+                }
                 client.write_all(piece).await?;
                 client.flush().await
             }
