@@ -35,6 +35,7 @@ use std::time::Duration;
 use crate::access::Policies;
 use crate::audit::verify::ChainReport;
 use crate::audit::{Event, Principal};
+use crate::envelope::{About, Sealing};
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepName};
 use crate::plan::Plans;
 use crate::provenance::{Layer, SourceKind};
@@ -295,8 +296,10 @@ pub struct VerifyAnswer {
 
 /// What `RevealSecrets` gives.
 pub struct Revealed {
-    /// The attempt that was read.
-    pub attempt: u32,
+    /// What was read.
+    pub about: About,
+    /// Set where the answer is to be sealed.
+    pub sealing: Option<Sealing>,
     /// The secrets, in the order of the names asked for; ordered by name where
     /// all were.
     pub secrets: Vec<RevealedSecret>,

@@ -11,6 +11,7 @@ pub mod credential;
 pub mod daemon;
 pub mod definition;
 pub mod engine;
+pub mod envelope;
 pub mod expression;
 pub mod init;
 pub mod load;

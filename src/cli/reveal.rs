@@ -1,6 +1,7 @@
 //! `paramd reveal`: a step's secrets, as they are, to standard output. The one
 //! command that prints secrets, because it is what it was asked for.
 
+use prost::Message as _;
 use serde::Serialize;
 
 use super::App;
@@ -8,8 +9,10 @@ use super::client::{Daemon, incomplete, send};
 use super::error::{CliError, Expected};
 use super::exit::Exit;
 use super::run_name::RunArgs;
+use crate::envelope::{About, OwnKey, Unopenable};
 use crate::name::{AliasName, StepName};
-use crate::proto::v1::{self, SecretEncoding};
+use crate::proto::v1::reveal_secrets_response::Secrets;
+use crate::proto::v1::{self, SealingSuite, SecretEncoding};
 use crate::secret::SecretBytes;
 
 /// The arguments.
@@ -100,28 +103,54 @@ fn given(field: &str, args: &Args) -> Option<String> {
     is_name.then(|| name.clone())
 }
 
-/// Asks for secrets.
+/// Asks for secrets, sealed to a key that is made for this answer alone: nothing
+/// on the way holds them.
 pub(crate) async fn call(
     daemon: &Daemon,
-    request: v1::RevealSecretsRequest,
+    mut request: v1::RevealSecretsRequest,
 ) -> Result<Vec<Revealed>, CliError> {
+    let own = OwnKey::generate().map_err(|_| CliError::new(Exit::Failed, "no random bytes"))?;
+    request.recipient = Some(v1::Recipient {
+        suite: SealingSuite::X25519Chacha20Poly1305.into(),
+        public_key: own.public().to_vec(),
+    });
+    let (run, step, instance) =
+        (request.run.clone().unwrap_or_default(), request.step.clone(), request.instance);
     let answer = send(request, |request| {
         let mut client = daemon.contexts();
         async move { client.reveal_secrets(request).await }
     });
-    let Some(v1::reveal_secrets_response::Secrets::Plain(plain)) = answer.await?.secrets else {
+    let Some(Secrets::Sealed(sealed)) = answer.await?.secrets else {
         return Err(incomplete());
     };
-    plain.secrets.into_iter().map(taken).collect()
+    let (pipeline, run_id, attempt) = (run.pipeline, run.run_id, sealed.attempt);
+    if run.attempt != 0 && run.attempt != attempt {
+        return Err(incomplete());
+    }
+    let about = About { pipeline, run_id, attempt, step, instance };
+    opened(&own, &about, sealed).map_err(|Unopenable| {
+        CliError::new(Exit::Failed, "the answer can't be opened: it was changed on its way")
+    })
 }
 
-fn taken(secret: v1::PlainSecret) -> Result<Revealed, CliError> {
-    let payload = secret.payload.ok_or_else(incomplete)?;
-    Ok(Revealed {
-        name: secret.name,
-        bytes: SecretBytes::new(payload.data),
-        encoding: payload.encoding,
-    })
+/// Opens an answer, in its order.
+fn opened(
+    own: &OwnKey,
+    about: &About,
+    sealed: v1::SealedSecrets,
+) -> Result<Vec<Revealed>, Unopenable> {
+    let mut opening = own.begin(&sealed.encapsulated_key)?;
+    let one = |secret: v1::SealedSecret| {
+        let plain = opening.open(about, &secret.name, &secret.ciphertext)?;
+        #[expect(clippy::disallowed_methods, reason = "what was sealed holds the secret's bytes")]
+        let payload = v1::SecretPayload::decode(plain.expose()).map_err(|_| Unopenable)?;
+        Ok(Revealed {
+            name: secret.name,
+            bytes: SecretBytes::new(payload.data),
+            encoding: payload.encoding,
+        })
+    };
+    sealed.secrets.into_iter().map(one).collect()
 }
 
 fn print(app: &App, secrets: &[Revealed]) -> Result<(), CliError> {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::access::{Action, Permit, Resource};
 use crate::audit::{self, EventDraft};
+use crate::envelope::{About, BadKey, Form, Sealing};
 use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
@@ -185,6 +186,7 @@ impl Engine {
         let mut event = self.event(caller, audit::Action::Reveal);
         name_run(&mut event, run, Some(step.as_str()));
         event.instance = request.instance;
+        event.sealed = request.form.is_sealed();
         let Some(seen) = run.snapshot.step(step.as_str()) else {
             return Err(internal("a step came and went"));
         };
@@ -215,6 +217,10 @@ impl Engine {
         if let Some(refusal) = self.unrevealable(run, seen, request) {
             return Err(self.refuse(event, refusal).await);
         }
+        let sealing = match sealing(&request.form) {
+            Ok(sealing) => sealing,
+            Err(refusal) => return Err(self.refuse(event, refusal).await),
+        };
         let recorded = self.record_reveal(&run.run.frozen.key, event.clone()).await?;
         let items: Vec<Item<'_>> =
             wanted.iter().filter_map(|name| Some(&offered.get(*name)?.item)).cloned().collect();
@@ -223,7 +229,8 @@ impl Engine {
         match reveal::open(&self.sealer, scope, &run.sealed, &items, &permits, &recorded) {
             Ok(secrets) => {
                 measure::revealed(secrets.len());
-                Ok(Revealed { attempt: key.attempt, secrets })
+                let about = about(key, &seen.name, request.instance);
+                Ok(Revealed { about, sealing, secrets })
             }
             // The record says that it was given: a second one says that it wasn't.
             Err(error) => Err(self.refuse(event, reveal_refusal(error, key)).await),
@@ -243,10 +250,7 @@ impl Engine {
         if step.decision.action == StepAction::Skip {
             return Some(Refusal::StepSkipped { step: step.name.to_string() });
         }
-        if let Some(violation) = wrong_instance(step, request.instance) {
-            return Some(Refusal::Invalid(vec![violation]));
-        }
-        request.sealed.then_some(Refusal::SealingUnsupported)
+        wrong_instance(step, request.instance).map(|one| Refusal::Invalid(vec![one]))
     }
 
     /// A permit for each item, or all the names that are refused.
@@ -310,6 +314,32 @@ impl Engine {
             false => Refusal::AccessDenied { fields: denied },
         };
         Err((policy_ids, refusal))
+    }
+}
+
+/// Begins to seal, where that is asked for.
+fn sealing(form: &Form) -> Result<Option<Sealing>, Refusal> {
+    let bad = |BadKey| {
+        Refusal::Invalid(vec![Violation {
+            field: "recipient.public_key".to_owned(),
+            reason: ViolationReason::InvalidField,
+            description: "expected a public key of X25519".to_owned(),
+        }])
+    };
+    match form {
+        Form::Plain => Ok(None),
+        Form::Sealed(key) => key.begin().map(Some).map_err(bad),
+        Form::Unknown => Err(Refusal::SealingUnsupported),
+    }
+}
+
+fn about(key: &RunKey, step: &StepName, instance: Option<u32>) -> About {
+    About {
+        pipeline: key.pipeline.to_string(),
+        run_id: key.run_id.to_string(),
+        attempt: key.attempt,
+        step: step.to_string(),
+        instance,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Begin, Overrides, Violation};
+use crate::envelope::Form;
 use crate::store::{AttemptMode, EventQuery, RunQuery};
 
 /// What names a run in a request, not yet checked.
@@ -88,8 +89,8 @@ pub struct RevealRequest {
     pub names: Vec<String>,
     /// All that the step may see.
     pub all: bool,
-    /// The caller asks for a sealed answer.
-    pub sealed: bool,
+    /// How the answer is to leave.
+    pub form: Form,
     /// Problems that the edge found already.
     pub problems: Vec<Violation>,
 }

@@ -136,7 +136,7 @@ impl Bench {
             instance,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             all: names.is_empty(),
-            sealed: false,
+            form: crate::envelope::Form::Plain,
             problems: Vec::new(),
         };
         self.engine.reveal(&caller(uid), request).await

@@ -145,7 +145,8 @@ fn message(refusal: &Refusal) -> String {
             format!("step `{step}` is skipped in this run, and needs no secrets")
         }
         Refusal::SealingUnsupported => {
-            "this daemon can't seal; leave `recipient` out to ask in plain".to_owned()
+            "this daemon doesn't know that suite; it seals with the one that the contract has"
+                .to_owned()
         }
         Refusal::AnswerTooLarge { .. } => {
             "the answer would be over 3 MiB; ask for one instance, or for fewer names".to_owned()

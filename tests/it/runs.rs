@@ -19,6 +19,7 @@ mod polls;
 mod postgres;
 mod process;
 mod reasons;
+mod sealed;
 pub(crate) mod vault;
 mod vaults;
 mod watch;

@@ -59,13 +59,13 @@ enum Limit {
     Secrets,
     /// 1,000 names.
     Names,
-    /// Refused whatever is in it: answers can't be sealed yet.
-    Unserved,
+    /// Whom to seal to: a key of 32 bytes.
+    Recipient,
 }
 
 use Limit::{
     AnySpan, Choices, Date, Enum, Labels, Name, NameOrNothing, Names, Number, PageSize, Place,
-    Preset, RunId, RunIdOrNothing, Secrets, Short, Span, Text, Texts, Time, Token, Unserved,
+    Preset, Recipient, RunId, RunIdOrNothing, Secrets, Short, Span, Text, Texts, Time, Token,
     Values,
 };
 
@@ -134,7 +134,7 @@ const ROWS: &[(&str, Limit)] = &[
     ("RevealSecrets.step", Name),
     ("RevealSecrets.instance", Number),
     ("RevealSecrets.names", Names),
-    ("RevealSecrets.recipient", Unserved),
+    ("RevealSecrets.recipient", Recipient),
     ("ListEvents.page_size", PageSize),
     ("ListEvents.page_token", Token),
     ("ListEvents.filter.pipeline", NameOrNothing),
@@ -245,9 +245,6 @@ fn blamed(answer: &Result<(), Status>, method: &str, path: &str) -> Option<Strin
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
     assert!(!reason.is_empty() && reason != "INTERNAL", "{status:?}");
-    if reason == "SEALING_UNSUPPORTED" {
-        return Some(reason);
-    }
     let violations =
         details.bad_request().map(|all| all.field_violations.clone()).unwrap_or_default();
     let found = violations.iter().find(|one| {
@@ -391,7 +388,7 @@ fn values(limit: Limit, method: &Method, path: &str) -> (Vec<Value>, Vec<Value>)
                 vec![many(0), many(1_001), Value::List(texts(&[""]))],
             )
         }
-        Unserved => {
+        Recipient => {
             let Kind::Message(inner) = field.kind() else { unreachable!("a message") };
             let with = |bytes: usize| {
                 let mut recipient = DynamicMessage::new(inner.clone());
@@ -400,7 +397,7 @@ fn values(limit: Limit, method: &Method, path: &str) -> (Vec<Value>, Vec<Value>)
                 recipient.set_field_by_name("public_key", key);
                 Value::Message(recipient)
             };
-            (Vec::new(), [0, 31, 32, 33, MEBIBYTE].map(with).into())
+            (vec![with(32)], [0, 31, 33, MEBIBYTE].map(with).into())
         }
     }
 }

@@ -101,7 +101,7 @@ async fn denied_and_absent_look_alike() {
             instance: None,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             all: names.is_empty(),
-            sealed: false,
+            form: crate::envelope::Form::Plain,
             problems: Vec::new(),
         };
         told.insert(whole(engine.reveal(&stranger, asked).await.map(|_| ())));

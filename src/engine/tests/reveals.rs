@@ -75,7 +75,7 @@ async fn either_names_or_all() {
             instance: None,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             all,
-            sealed: false,
+            form: crate::envelope::Form::Plain,
             problems: Vec::new(),
         };
         bench.engine.reveal(&caller(1), asked).await.map(|_| ())

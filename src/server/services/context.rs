@@ -27,7 +27,7 @@ impl ContextService for Edge {
         request: Request<RevealSecretsRequest>,
     ) -> Result<Response<RevealSecretsResponse>, Status> {
         self.answer("RevealSecrets", request, async |caller, message| {
-            Ok(reveal::write(self.engine.reveal(&caller, reveal::read(message)).await?))
+            reveal::write(self.engine.reveal(&caller, reveal::read(message)).await?)
         })
         .await
     }

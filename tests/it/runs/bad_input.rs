@@ -1,37 +1,12 @@
 //! Requests that are wrong: refused with all their problems, nothing quoted,
 //! and the daemon goes on.
 
-use paramd::proto::v1::{
-    ListValue, Recipient, RevealSecretsRequest, SealingSuite, Value, value::Kind,
-};
+use paramd::proto::v1::{ListValue, Value, value::Kind};
 
 use super::small;
 use crate::support::client::{resolve, run};
 use crate::support::daemon::Launch;
 use crate::support::status::{check_invalid, check_reason, everything};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_this_stage_does_not_serve_is_refused() {
-    let config = small();
-    let daemon = Launch::dev(&config.path, config.around()).start().await;
-    let client = daemon.client().await;
-    client.resolve(resolve("small", "a")).await.unwrap();
-    let mut service = client.context.clone();
-    let sealed = RevealSecretsRequest {
-        run: Some(run("small", "a")),
-        step: "go".into(),
-        all: true,
-        recipient: Some(Recipient {
-            suite: SealingSuite::X25519Chacha20Poly1305.into(),
-            public_key: vec![9; 32],
-        }),
-        ..RevealSecretsRequest::default()
-    };
-    let problem =
-        check_reason(&service.reveal_secrets(sealed).await.unwrap_err(), "SEALING_UNSUPPORTED");
-    assert_eq!(problem.code, "UNIMPLEMENTED");
-    daemon.stop();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_names_are_refused_and_not_quoted() {

@@ -97,7 +97,7 @@ async fn what_is_denied_wrong_or_over() {
     assert_eq!(problem.violations[0].field, "names[0]");
     let status = client.context.reveal_secrets(reveal("wide", &[])).await.unwrap_err();
     assert_eq!(check_row(&status, "STEP_SKIPPED").metadata["step"], "wide");
-    let recipient = Some(Recipient::default());
+    let recipient = Some(Recipient { suite: 7, ..Recipient::default() });
     let sealed = RevealSecretsRequest { recipient, ..reveal("go", &[]) };
     let status = client.context.reveal_secrets(sealed).await.unwrap_err();
     check_row(&status, "SEALING_UNSUPPORTED");

@@ -17,7 +17,7 @@ const LATER: [(&str, &str); 4] = [
     ("INTERNAL", "a fault of paramd: whoever finds a way to one mends it"),
     ("POSITION_GONE", "nothing is removed from the log yet: there is no retention"),
     ("RATE_LIMITED", "nothing limits how often somebody asks yet"),
-    ("SEALING_REQUIRED", "no policy can ask for sealed answers before there are any"),
+    ("SEALING_REQUIRED", "no policy can ask for sealed answers yet"),
 ];
 
 /// What was reached.

@@ -110,8 +110,8 @@ pub(super) async fn names_and_requests(reached: &mut Reached) {
     reached.note("RevealSecrets", "ACCESS_DENIED", answer);
     let answer = client.context.reveal_secrets(reveal(&there, "wide")).await;
     reached.note("RevealSecrets", "STEP_SKIPPED", answer);
-    let sealed =
-        RevealSecretsRequest { recipient: Some(Recipient::default()), ..reveal(&there, "go") };
+    let unknown = Recipient { suite: 7, ..Recipient::default() };
+    let sealed = RevealSecretsRequest { recipient: Some(unknown), ..reveal(&there, "go") };
     let answer = client.context.reveal_secrets(sealed).await;
     reached.note("RevealSecrets", "SEALING_UNSUPPORTED", answer);
     let answer = client.runs.complete_run(complete(&there, RunOutcome::Unspecified)).await;
