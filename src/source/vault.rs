@@ -5,6 +5,7 @@ mod client;
 mod login;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,16 +108,11 @@ impl Kind for Vault {
         let Raw::Value(Value::Map(fields)) = raw else {
             return Err(PickError::Failed(Cause::BadAnswer));
         };
-        let Some(field) = ask.address.get(FIELD) else {
-            return typed::typed(Value::Map(fields.clone()), schema);
-        };
-        match (fields.get(field), typed::base(schema.declared())) {
-            (None, _) => Err(PickError::Missing),
-            (Some(Value::String(text)), Type::String) => {
-                typed::typed(Value::String(text.clone()), schema)
-            }
-            (Some(Value::String(text)), _) => typed::text(text, schema),
-            (Some(value), _) => typed::typed(value.clone(), schema),
+        let value = picked(fields, ask.address.get(FIELD), schema)?;
+        // An answer may be longer than a value.
+        match value.check_limits() {
+            Ok(()) => Ok(value),
+            Err(_) => Err(PickError::Failed(Cause::TooLarge)),
         }
     }
 
@@ -127,6 +123,23 @@ impl Kind for Vault {
         problems: &mut Problems,
     ) -> Option<Arc<dyn Settings>> {
         settings::read(node, base, problems).map(|settings| Arc::new(settings) as Arc<dyn Settings>)
+    }
+}
+
+/// A field of a secret, or the whole.
+fn picked(
+    fields: &BTreeMap<String, Value>,
+    field: Option<&String>,
+    schema: &Schema,
+) -> Result<Value, PickError> {
+    let Some(field) = field else { return typed::typed(Value::Map(fields.clone()), schema) };
+    match (fields.get(field), typed::base(schema.declared())) {
+        (None, _) => Err(PickError::Missing),
+        (Some(Value::String(text)), Type::String) => {
+            typed::typed(Value::String(text.clone()), schema)
+        }
+        (Some(Value::String(text)), _) => typed::text(text, schema),
+        (Some(value), _) => typed::typed(value.clone(), schema),
     }
 }
 

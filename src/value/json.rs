@@ -36,9 +36,22 @@ pub fn from_json(text: &[u8]) -> Result<Value, JsonError> {
     if text.len() > MAX_VALUE_BYTES {
         return Err(JsonError { problem: "more than 1 MiB", line: 1, column: 1 });
     }
+    read(text, MAX_LEVELS)
+}
+
+/// Reads an answer that has values inside of so many levels of its own. How long
+/// it is was bounded where it was read.
+///
+/// # Errors
+/// As [`from_json`], but for the levels.
+pub fn from_answer(text: &[u8], around: usize) -> Result<Value, JsonError> {
+    read(text, MAX_LEVELS + around)
+}
+
+fn read(text: &[u8], levels: usize) -> Result<Value, JsonError> {
     refuse_long_integers(text)?;
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Seed { level: 0 }.deserialize(&mut reader).map_err(|error| wrap(&error))?;
+    let value = Seed { levels }.deserialize(&mut reader).map_err(|error| wrap(&error))?;
     reader.end().map_err(|error| wrap(&error))?;
     Ok(value)
 }
@@ -84,16 +97,16 @@ fn wrap(error: &serde_json::Error) -> JsonError {
     JsonError { problem, line: error.line(), column: error.column() }
 }
 
+#[derive(Clone, Copy)]
 struct Seed {
-    level: usize,
+    /// How many levels there may be from here on.
+    levels: usize,
 }
 
 impl Seed {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.level >= MAX_LEVELS {
-            return Err(E::custom(DEEP));
-        }
-        Ok(Self { level: self.level + 1 })
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom(DEEP))?;
+        Ok(Self { levels })
     }
 }
 
@@ -137,8 +150,8 @@ impl<'de> Visitor<'de> for Seed {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        let level = self.deeper::<A::Error>()?.level;
-        while let Some(item) = from.next_element_seed(Seed { level })? {
+        let inside = self.deeper::<A::Error>()?;
+        while let Some(item) = from.next_element_seed(inside)? {
             if items.len() == MAX_ITEMS {
                 return Err(A::Error::custom(MANY));
             }
@@ -149,9 +162,9 @@ impl<'de> Visitor<'de> for Seed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut fields = BTreeMap::new();
-        let level = self.deeper::<A::Error>()?.level;
+        let inside = self.deeper::<A::Error>()?;
         while let Some(key) = from.next_key::<String>()? {
-            let item = from.next_value_seed(Seed { level })?;
+            let item = from.next_value_seed(inside)?;
             if fields.len() == MAX_ITEMS {
                 return Err(A::Error::custom(MANY));
             }

@@ -9,6 +9,7 @@ mod errors;
 mod exact;
 mod extended;
 mod full;
+mod largest;
 mod life;
 mod limits;
 mod listed;

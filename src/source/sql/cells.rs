@@ -16,6 +16,12 @@ impl Budget {
         Self(MAX_VALUE_BYTES)
     }
 
+    /// Takes a cell's bytes, one for an empty one: never more than the value counts
+    /// that becomes of it.
+    pub(super) fn spend_cell(&mut self, bytes: usize) -> Result<(), Cause> {
+        self.spend(bytes.max(1))
+    }
+
     /// Takes some of it.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), Cause> {
         self.0 = self.0.checked_sub(bytes).ok_or(Cause::TooLarge)?;

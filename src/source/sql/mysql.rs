@@ -219,8 +219,8 @@ fn counts(statement: &MySqlStatement, query: &Positional<'_>) -> bool {
     matches!(statement.parameters(), Some(Either::Right(count)) if count == query.values.len())
 }
 
-/// The most bytes of one row that is taken off the wire.
-const MAX_ROW: usize = 2 * MAX_VALUE_BYTES;
+/// The most bytes of one row, as the server has it: texts may be in UTF-32.
+const MAX_ROW: usize = 4 * MAX_VALUE_BYTES;
 /// The most columns of at most 64 Ki characters that fit a row without a look.
 const MAX_SHORT: usize = 8;
 

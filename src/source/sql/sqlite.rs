@@ -12,6 +12,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{Value as Cell, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement};
 
+use super::cells::Budget;
 use super::settings::Limits;
 use crate::source::lanes::Lanes;
 use crate::source::{Answer, Cause, Pending, Probe, Raw, Read, Source, SourceError};
@@ -157,9 +158,10 @@ fn reading(context: AuthContext<'_>) -> Authorization {
 /// The most bytes of a pattern of LIKE or GLOB.
 const MAX_PATTERN: i32 = 1_000;
 
-/// No cell, and nothing on the way to one, is longer; a row's overhead fits too.
-#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "2 MiB")]
-const MAX_LENGTH: i32 = 2 * MAX_VALUE_BYTES as i32;
+/// No cell, and nothing on the way to one, is longer: texts may be stored in UTF-16,
+/// and a row's overhead fits too.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "3 MiB")]
+const MAX_LENGTH: i32 = 3 * MAX_VALUE_BYTES as i32;
 
 /// Binds by name, and counts again: what is bound is what the database found.
 fn bind(statement: &mut Statement<'_>, binds: &[(String, Value)]) -> Result<(), SourceError> {
@@ -195,7 +197,7 @@ fn collect(statement: &mut Statement<'_>, limit: usize) -> Result<Raw, SourceErr
     let Raw::Rows { columns, rows: taken, .. } = &mut answer else {
         return Err(Cause::BadAnswer.into());
     };
-    let mut budget = MAX_VALUE_BYTES;
+    let mut budget = Budget::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(|error| cause(&error))? {
         if taken.len() == limit {
@@ -204,7 +206,7 @@ fn collect(statement: &mut Statement<'_>, limit: usize) -> Result<Raw, SourceErr
         taken.push(Vec::with_capacity(columns.len()));
         for index in 0..columns.len() {
             let cell = row.get_ref(index).map_err(|error| cause(&error))?;
-            budget = budget.checked_sub(size(cell)).ok_or(Cause::TooLarge)?;
+            budget.spend_cell(size(cell))?;
             let value = value(cell)?;
             // The last row is the one that was just begun.
             taken.last_mut().ok_or(Cause::BadAnswer)?.push(value);
@@ -215,8 +217,9 @@ fn collect(statement: &mut Statement<'_>, limit: usize) -> Result<Raw, SourceErr
 
 fn size(cell: ValueRef<'_>) -> usize {
     match cell {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len() + 1,
-        _ => 8,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        // It may become a boolean.
+        _ => 1,
     }
 }
 

@@ -153,11 +153,11 @@ impl Drop for Parts {
     }
 }
 
+/// The levels around a field's value: the answer, its `data`, and that one's.
+const LEVELS: usize = 3;
+
 fn fields(reply: &Reply) -> Result<Parts, SourceError> {
-    if reply.body.len() > crate::value::MAX_VALUE_BYTES {
-        return Err(Cause::TooLarge.into());
-    }
-    match json::from_json(&reply.body) {
+    match json::from_answer(&reply.body, LEVELS) {
         Ok(Value::Map(fields)) => Ok(Parts(fields)),
         _ => Err(Cause::BadAnswer.into()),
     }

@@ -22,9 +22,11 @@ use vaultrs::client::{Client as _, VaultClient, VaultClientSettings};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::source::{Cause, ConnectError, SourceError};
+use crate::value::MAX_VALUE_BYTES;
 
-/// The most bytes of an answer: a value's 1 MiB and what Vault says around it.
-const MAX_ANSWER: usize = (1 << 20) + (64 << 10);
+/// The most bytes of an answer: a value's, each written as an escape of six, and
+/// what Vault says around it.
+const MAX_ANSWER: usize = 6 * MAX_VALUE_BYTES + (64 << 10);
 const TOKEN_HEADER: &str = "x-vault-token";
 
 /// Whose certificates are trusted.

@@ -53,10 +53,6 @@ impl Planted {
             let is_text = ["env", "vault"].contains(&kind);
             let large = match kind {
                 "env" => LARGE_VARIABLE,
-                // A cell of a table has a byte of its own, and an answer of Vault
-                // what is around the value.
-                "sqlite" | "postgres" | "mysql" => LARGE_BYTES - 1,
-                "vault" => LARGE_BYTES - 4_096,
                 _ => LARGE_BYTES,
             };
             let one = |index| {

@@ -1,5 +1,7 @@
 //! The contract's limits on the wire: at, below and over.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use paramd::proto::v1::{ListValue, MapValue, SecretPayload, Value, value::Kind};
 
 use super::small;
@@ -69,6 +71,7 @@ async fn values_at_their_limits_are_taken_and_over_them_refused() {
         value("number", Kind::DoubleValue(f64::MIN_POSITIVE)),
         value("text", Kind::StringValue("a\0b".into())),
         resolve("free", "x").text("any", &format!("{}1{}", "[".repeat(16), "]".repeat(16))),
+        resolve("free", "x").text("bytes", &STANDARD.encode(vec![1; mebibyte])),
         secret(mebibyte),
     ];
     for (index, request) in good.into_iter().enumerate() {
@@ -89,6 +92,10 @@ async fn values_at_their_limits_are_taken_and_over_them_refused() {
         (
             resolve("free", "x").text("any", &format!("{}1{}", "[".repeat(17), "]".repeat(17))),
             "text_overrides.any",
+        ),
+        (
+            resolve("free", "x").text("bytes", &STANDARD.encode(vec![1; mebibyte + 1])),
+            "text_overrides.bytes",
         ),
         (resolve("free", "x").text("number", "NaN"), "text_overrides.number"),
         (resolve("free", "x").text("number", "1e999"), "text_overrides.number"),

@@ -10,7 +10,7 @@ use crate::value::Value;
 
 /// Reads a cell in the binary form.
 pub(super) fn read(form: Form, cell: &[u8], budget: &mut Budget) -> Result<Value, Cause> {
-    budget.spend(cell.len() + 1)?;
+    budget.spend_cell(cell.len())?;
     match form {
         Form::Signed => signed(cell).map(Value::Integer),
         // 64 bits without a sign may be more than we have.

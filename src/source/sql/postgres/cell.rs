@@ -23,7 +23,9 @@ pub(super) fn read(form: &Form, cell: &[u8], budget: &mut Budget) -> Result<Valu
     if let Form::Array { item, .. } = form {
         return array(item, cell, budget);
     }
-    budget.spend(cell.len() + 1)?;
+    // Of binary JSON, the first byte is its version.
+    let bytes = cell.len() - usize::from(matches!(form, Form::Jsonb) && !cell.is_empty());
+    budget.spend_cell(bytes)?;
     let value = scalar(form, cell)?;
     // A numeric of few bytes may have many digits.
     if let Value::String(text) = &value {
