@@ -31,6 +31,7 @@ fn the_vectors_of_the_rfc_open() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test looks whether the bytes came back")]
 fn an_answer_opens_with_its_key_about_its_run_and_in_its_order_alone() {
     let own = OwnKey::generate().unwrap();
     let mut sealing = PublicKey::new(own.public()).unwrap().begin().unwrap();

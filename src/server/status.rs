@@ -121,18 +121,7 @@ fn message(refusal: &Refusal) -> String {
         Refusal::RevisionMismatch { revision } => {
             format!("not the revision that was expected: it is {revision}")
         }
-        Refusal::AttemptOutOfOrder { newest: 0, .. } => {
-            "there is no attempt before this one: the first is attempt 1".to_owned()
-        }
-        Refusal::AttemptOutOfOrder { newest, end: None } => {
-            format!("attempt {newest} is the newest and still open; the next one comes after it")
-        }
-        Refusal::AttemptOutOfOrder { newest, end: Some(_) } => {
-            format!(
-                "attempt {newest} is the newest; the next one is attempt {}",
-                newest.saturating_add(1)
-            )
-        }
+        Refusal::AttemptOutOfOrder { newest, end } => out_of_order(*newest, end.is_some()),
         Refusal::ExactUnavailable(problems) => {
             format!("the attempt before can't be repeated exactly: {}", counted(problems.len()))
         }
@@ -157,6 +146,17 @@ fn message(refusal: &Refusal) -> String {
              is gone",
             run.run_id, run.pipeline
         ),
+    }
+}
+
+fn out_of_order(newest: u32, ended: bool) -> String {
+    match newest {
+        0 => "there is no attempt before this one: the first is attempt 1".to_owned(),
+        _ if ended => {
+            let next = newest.saturating_add(1);
+            format!("attempt {newest} is the newest; the next one is attempt {next}")
+        }
+        _ => format!("attempt {newest} is the newest and still open; the next one comes after it"),
     }
 }
 
