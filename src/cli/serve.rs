@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -160,10 +160,13 @@ fn start_log(
     traces: Option<&Traces>,
 ) -> Result<(), CliError> {
     // Spans go where traces go, and would repeat what the line of a request says.
+    // Without a level of its own it would have each trace event of each crate
+    // looked at whenever it comes, and not once.
     let loud = filter_fn(|about| {
         let silenced = SILENCED.contains(&about.target().split("::").next().unwrap_or_default());
         !silenced && about.target() != spans::TARGET
-    });
+    })
+    .with_max_level_hint(LevelFilter::TRACE);
     let sent = traces.map(|traces| {
         tracing_opentelemetry::layer()
             .with_tracer(traces.tracer())
@@ -171,7 +174,10 @@ fn start_log(
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|about| about.target() == spans::TARGET))
+            .with_filter(
+                filter_fn(|about| about.target() == spans::TARGET)
+                    .with_max_level_hint(LevelFilter::INFO),
+            )
     });
     let colours = may_paint(Stream::Err, &app.environment);
     let text = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
@@ -180,7 +186,7 @@ fn start_log(
         LogFormat::Json => text.json().with_ansi(false).boxed(),
     };
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter).with_filter(loud))
+        .with(layer.with_filter(filter.and(loud)))
         .with(sent)
         .try_init()
         .map_err(|_| CliError::new(Exit::Failed, "the log could not be started"))
