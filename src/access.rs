@@ -2,6 +2,7 @@
 //! Cedar policies. What isn't permitted is denied, and so is what can't be
 //! decided without an error.
 
+mod decisions;
 mod entities;
 mod limits;
 mod read;
@@ -10,7 +11,7 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, PolicySet, Response, RestrictedExpression,
@@ -20,6 +21,7 @@ use crate::audit::Principal;
 use crate::definition::PolicyFile;
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
 use crate::yaml::diagnostic::Problems;
+use decisions::{Decided, Decisions};
 use vocabulary::{VOCABULARY, Vocabulary};
 
 pub use vocabulary::SCHEMA;
@@ -111,6 +113,8 @@ pub struct Policies {
     set: PolicySet,
     /// The principal that may do all under `serve --dev`.
     dev: Option<Principal>,
+    /// What these policies decided before.
+    decisions: Arc<Decisions>,
 }
 
 /// Proof that a policy permits an action, and on which item. Only
@@ -122,7 +126,7 @@ pub struct Permit {
     item: Option<String>,
     /// What was asked about, see [`Resource::path`].
     path: String,
-    policy_ids: Vec<String>,
+    policy_ids: Arc<[String]>,
 }
 
 /// No permission.
@@ -167,7 +171,7 @@ impl Permit {
         self.path == resource.path()
     }
 
-    fn new(request: &Request<'_>, policy_ids: Vec<String>) -> Self {
+    fn new(request: &Request<'_>, policy_ids: Arc<[String]>) -> Self {
         let item = match request.resource {
             Resource::Parameter { item, .. } => Some(item.to_owned()),
             _ => None,
@@ -177,19 +181,12 @@ impl Permit {
     }
 }
 
-impl Denied {
-    /// What can't even be asked is denied.
-    fn by_fault() -> Self {
-        Self { policy_ids: Vec::new(), errors: true }
-    }
-}
-
 impl Policies {
     /// Parses and checks policy files. A file's problem goes to `problems` with
     /// its place; with an error anywhere the result denies everything, because
     /// a `forbid` could be what is missing.
     pub fn read(files: &[PolicyFile], problems: &mut Problems) -> Self {
-        Self { set: read::read(files, problems), dev: None }
+        Self { set: read::read(files, problems), dev: None, decisions: Arc::default() }
     }
 
     /// Lets this uid do all, whatever the files forbid: for `serve --dev`.
@@ -209,16 +206,25 @@ impl Policies {
     /// No policy permits it, one forbids it, or one fails.
     pub fn decide(&self, request: &Request<'_>) -> Result<Permit, Denied> {
         if self.dev.as_ref() == Some(request.principal) {
-            return Ok(Permit::new(request, vec![DEV_POLICY.to_owned()]));
+            return Ok(Permit::new(request, Arc::from([DEV_POLICY.to_owned()])));
         }
-        let vocabulary = VOCABULARY.as_ref().ok_or_else(Denied::by_fault)?;
-        let response = self.ask(vocabulary, request).ok_or_else(Denied::by_fault)?;
+        let Decided { permitted, policy_ids, errors } =
+            self.decisions.of(request, || self.decided(request));
+        match permitted {
+            true => Ok(Permit::new(request, policy_ids)),
+            false => Err(Denied { policy_ids: policy_ids.to_vec(), errors }),
+        }
+    }
+
+    fn decided(&self, request: &Request<'_>) -> Decided {
+        let response = VOCABULARY.as_ref().and_then(|vocabulary| self.ask(vocabulary, request));
+        // What can't even be asked is denied.
+        let Some(response) = response else {
+            return Decided { permitted: false, policy_ids: Arc::default(), errors: true };
+        };
         let errors = response.diagnostics().errors().next().is_some();
-        let policy_ids = policy_ids(&response);
-        match response.decision() {
-            Decision::Allow if !errors => Ok(Permit::new(request, policy_ids)),
-            _ => Err(Denied { policy_ids, errors }),
-        }
+        let permitted = response.decision() == Decision::Allow && !errors;
+        Decided { permitted, policy_ids: policy_ids(&response).into(), errors }
     }
 
     fn ask(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Option<Response> {

@@ -90,8 +90,10 @@ fn denied(ids: &[&str]) -> Result<Vec<String>, Denied> {
 
 #[track_caller]
 fn check(policies: &Policies, ask: &Ask, expected: Result<Vec<String>, Denied>) {
-    let got = ask.decide(policies).map(|permit| permit.policy_ids().to_vec());
-    assert_eq!(got, expected, "{:?} {:?} on `{}`", ask.principal, ask.action, ask.what);
+    let what = format!("{:?} {:?} on `{}`", ask.principal, ask.action, ask.what);
+    let decide = || ask.decide(policies).map(|permit| permit.policy_ids().to_vec());
+    assert_eq!(decide(), expected, "{what}");
+    assert_eq!(decide(), expected, "{what}, remembered");
 }
 
 use Action::{Audit, Complete, Explain, Fingerprints, Join, Read, Resolve, Reveal};

@@ -81,6 +81,9 @@ async fn a_policy_holds_for_the_next_request() {
     let daemon = Launch::plain(&config.path, config.around()).start().await;
     let client = daemon.client().await;
     client.resolve(resolve("p", "open")).await.unwrap();
+    // Once more, so that these questions have been decided and answered before.
+    client.resolve(resolve("p", "open")).await.unwrap();
+    client.context(&run("p", "open"), "go").await.unwrap();
     let text = "permit (principal, action == Paramd::Action::\"audit\", resource);\n";
     config.write("policies/all.cedar", text);
     assert!(taken(&wait_for_reload(&daemon, 1).await));
