@@ -1,10 +1,12 @@
 //! The audit log: who did what, chained by hash, with no field that could hold
 //! a value.
 
+mod accesses;
 pub mod canonical;
 pub mod event;
 pub mod verify;
 
+pub use accesses::Accesses;
 pub use event::{Action, Event, EventDraft, Outcome, ParameterAccess, Principal, PrincipalKind};
 
 /// Proof that an access is on disk. Only the store makes one, after the commit

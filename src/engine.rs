@@ -18,6 +18,7 @@ mod open;
 mod pages;
 mod pipelines;
 mod polls;
+mod ready;
 mod record;
 mod request;
 mod resolve;
@@ -49,8 +50,9 @@ use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flight::Flights;
-use open::OpenRuns;
+use open::{LoadedRun, OpenRuns};
 use polls::Polls;
+use ready::AnswerKey;
 
 pub use crate::refusal;
 pub use crate::refusal::{Refusal, Violation, ViolationReason};
@@ -84,7 +86,6 @@ pub struct RunView {
 }
 
 /// A resolved run.
-#[derive(Clone)]
 pub struct Resolved {
     /// The run.
     pub view: RunView,
@@ -92,6 +93,27 @@ pub struct Resolved {
     pub created: bool,
     /// The revision in force is not the one that was frozen.
     pub revision_changed: bool,
+    loaded: Arc<LoadedRun>,
+}
+
+impl Resolved {
+    /// The answer, encoded by `encode`; that of a replay is encoded once and then
+    /// kept.
+    pub fn encoded(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        if self.created {
+            return encode(self);
+        }
+        let (fingerprints, revision_changed) = (self.view.fingerprints, self.revision_changed);
+        let key = AnswerKey::Replayed { fingerprints, revision_changed };
+        if let Some(kept) = self.loaded.ready.answer(&key) {
+            return kept.answer;
+        }
+        let answer = encode(self);
+        self.loaded
+            .ready
+            .keep_answer(key, EncodedAnswer { etag: Arc::default(), answer: answer.clone() });
+        answer
+    }
 }
 
 /// A step's view of its run, ready to be encoded.
@@ -108,10 +130,10 @@ pub struct ContextView<'a> {
     pub fingerprints: bool,
 }
 
-/// A step's view as the edge encodes it.
+/// An answer as the edge encodes it.
 #[derive(Clone)]
-pub struct EncodedContext {
-    /// Names this state of the view.
+pub struct EncodedAnswer {
+    /// Names this state of a step's view; empty for other answers.
     pub etag: Arc<str>,
     /// The whole answer.
     pub answer: Bytes,

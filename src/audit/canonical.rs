@@ -71,7 +71,7 @@ pub fn hash(previous: &Hash, canonical: &[u8]) -> Hash {
 
 /// The canonical form of an event at its place.
 pub fn encode(chain: &str, sequence: u64, draft: &EventDraft) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(4_096);
     let to = &mut out;
     put_u32(to, FORMAT);
     put_text(to, chain);
@@ -92,7 +92,7 @@ pub fn encode(chain: &str, sequence: u64, draft: &EventDraft) -> Vec<u8> {
     put_flag(to, draft.instance.is_some());
     put_u32(to, draft.instance.unwrap_or(0));
     put_count(to, draft.parameters.len());
-    draft.parameters.iter().for_each(|access| put_access(to, access));
+    to.extend_from_slice(draft.parameters.canonical(accesses));
     put_u32(to, draft.unknown_names);
     put_flag(to, draft.sealed);
     put_count(to, draft.policy_ids.len());
@@ -100,6 +100,12 @@ pub fn encode(chain: &str, sequence: u64, draft: &EventDraft) -> Vec<u8> {
     put_text(to, &draft.trace_id);
     put_text(to, &draft.fingerprint_key);
     out
+}
+
+fn accesses(list: &[ParameterAccess]) -> Vec<u8> {
+    let mut form = Vec::with_capacity(80 * list.len());
+    list.iter().for_each(|access| put_access(&mut form, access));
+    form
 }
 
 fn put_access(to: &mut Vec<u8>, access: &ParameterAccess) {
@@ -164,7 +170,7 @@ fn read_draft(from: &mut Reader<'_>) -> Result<EventDraft, CanonicalError> {
         environment: read_name(from)?,
         step: read_name(from)?,
         instance: read_instance(from)?,
-        parameters: read_list(from, read_access)?,
+        parameters: read_list(from, read_access)?.into(),
         unknown_names: from.u32()?,
         sealed: from.flag()?,
         policy_ids: read_list(from, |from| Ok(from.text()?.to_owned()))?,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::Accesses;
 use crate::name::{EnvironmentName, ParameterName, PipelineName, RunId, SourceName, StepName};
 use crate::provenance::SourceKind;
 
@@ -123,7 +124,7 @@ pub struct EventDraft {
     /// The step's instance.
     pub instance: Option<u32>,
     /// The parameters that were read, bound or revealed, ordered by name.
-    pub parameters: Vec<ParameterAccess>,
+    pub parameters: Accesses,
     /// How many names the request had that the daemon doesn't know.
     pub unknown_names: u32,
     /// The secrets left sealed to the caller's key.
@@ -151,7 +152,7 @@ impl EventDraft {
             environment: None,
             step: None,
             instance: None,
-            parameters: Vec::new(),
+            parameters: Accesses::default(),
             unknown_names: 0,
             sealed: false,
             policy_ids: Vec::new(),

@@ -2,15 +2,17 @@
 
 mod offer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::{PermittedRun, Question, name_run, named_run, well_formed};
-use super::open::{AnswerKey, LoadedRun};
+use super::open::LoadedRun;
 use super::polls::Poll;
-use super::record::{internal, name_accesses, name_key};
+use super::ready::{AnswerKey, Facts};
+use super::record::{accesses, internal, name_key};
 use super::{
-    Caller, ContextAnswer, ContextRequest, ContextView, EncodedContext, Engine, Refusal,
+    Caller, ContextAnswer, ContextRequest, ContextView, EncodedAnswer, Engine, Refusal,
     RevealRequest, Revealed, Violation, ViolationReason,
 };
 use crate::access::{Action, Permit, Resource};
@@ -21,11 +23,12 @@ use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
 use crate::store::RunEnd;
 use crate::telemetry::{measure, trail};
-use offer::{Offered, offered, secret_entries};
+use offer::secret_entries;
+
+pub(super) use offer::Offers;
 
 /// Encodes a step's view.
-pub(super) type Encode<'a> =
-    dyn Fn(&ContextView<'_>) -> Result<EncodedContext, Refusal> + Sync + 'a;
+pub(super) type Encode<'a> = dyn Fn(&ContextView<'_>) -> Result<EncodedAnswer, Refusal> + Sync + 'a;
 
 /// The most names of one reveal.
 const MAX_NAMES: usize = 1_000;
@@ -62,12 +65,14 @@ impl Engine {
             return Err(self.refuse(event, Refusal::Invalid(vec![violation])).await);
         }
         event.instance = request.instance;
-        let permitted = self.may_show_step(caller, &run, seen);
+        let facts = facts(&run, seen);
+        let permitted = facts.has_secrets.then(|| self.may_show_step(caller, &run, seen)).flatten();
         let encoded = match encoded(&run, seen, request.instance, permitted.is_some(), encode) {
             Ok(encoded) => encoded,
             Err(refusal) => return Err(self.refuse(event, refusal).await),
         };
-        name_accesses(&mut event, &run.snapshot, seen.sees.iter(), &run.request.fingerprint_key);
+        event.parameters = facts.accesses.clone();
+        name_key(&mut event, &run.request.fingerprint_key);
         if *encoded.etag == *request.if_none_match {
             self.record_poll(caller, &run, seen, event)?;
             return Ok(ContextAnswer::NotModified { etag: encoded.etag });
@@ -97,21 +102,17 @@ impl Engine {
     }
 
     /// The policies that let fingerprints be in a step's context; none where they
-    /// may not be, or where it has no secrets.
+    /// may not be.
     fn may_show_step(
         &self,
         caller: &Caller,
         run: &LoadedRun,
         step: &FrozenStep,
     ) -> Option<Vec<String>> {
-        let mut sees = step.sees.iter().filter_map(|name| run.snapshot.parameters.get(name));
-        let has_secrets = step.decision.action == StepAction::Run
-            && (sees.any(|one| matches!(one.content, FrozenContent::Secret(_)))
-                || step.instances.iter().any(|one| secret_entries(one).next().is_some()));
         let key = &run.run.frozen.key;
         let (pipeline, run_id) = (&key.pipeline, key.run_id.as_str());
         let resource = Resource::Step { pipeline, run_id, step: step.name.as_str() };
-        has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten()
+        self.may_show_fingerprints(caller, resource, run)
     }
 
     /// A step of a run that is open.
@@ -190,19 +191,16 @@ impl Engine {
         let Some(seen) = run.snapshot.step(step.as_str()) else {
             return Err(internal("a step came and went"));
         };
-        let offered = offered(run, seen, request.instance);
+        let offered = run
+            .ready
+            .offers(&seen.name, request.instance, || Offers::of(run, seen, request.instance));
         let wanted: Vec<&str> = if request.all {
-            offered.keys().map(String::as_str).collect()
+            offered.names().collect()
         } else {
             request.names.iter().map(String::as_str).collect()
         };
-        event.parameters = wanted
-            .iter()
-            .filter_map(|name| offered.get(*name))
-            .map(|one| one.access.clone())
-            .collect();
-        event.parameters.sort_by(|a, b| a.name.cmp(&b.name));
-        let unknown = wanted.iter().filter(|name| !offered.contains_key(**name)).count();
+        event.parameters = offered.named(request.all, &wanted);
+        let unknown = wanted.iter().filter(|name| offered.get(name).is_none()).count();
         event.unknown_names += u32::try_from(unknown).unwrap_or(u32::MAX);
         name_key(&mut event, &run.request.fingerprint_key);
         let permits = match self.permits(caller, run, seen, request, &wanted, &offered) {
@@ -223,7 +221,7 @@ impl Engine {
         };
         let recorded = self.record_reveal(&run.run.frozen.key, event.clone()).await?;
         let items: Vec<Item<'_>> =
-            wanted.iter().filter_map(|name| Some(&offered.get(*name)?.item)).cloned().collect();
+            wanted.iter().filter_map(|name| Some(offered.get(name)?.item(seen))).collect();
         let key = &run.run.frozen.key;
         let scope = reveal::Scope { run: key, step: &seen.name };
         match reveal::open(&self.sealer, scope, &run.sealed, &items, &permits, &recorded) {
@@ -261,7 +259,7 @@ impl Engine {
         step: &FrozenStep,
         request: &RevealRequest,
         wanted: &[&str],
-        offered: &BTreeMap<String, Offered<'_>>,
+        offered: &Offers,
     ) -> Result<Vec<Permit>, (Vec<String>, Refusal)> {
         let in_force = self.in_force();
         let frozen = &run.run.frozen;
@@ -282,21 +280,19 @@ impl Engine {
         let mut denied = Vec::new();
         let mut policy_ids = Vec::new();
         for (index, name) in wanted.iter().enumerate() {
-            let secrets: Vec<ParameterName> = offered
-                .get(*name)
-                .map(|one| one.origins.iter().cloned().collect())
-                .unwrap_or_default();
+            let found = offered.get(name);
+            let secrets: &[ParameterName] = found.map_or(&[], |one| &one.origins);
             let resource = Resource::Parameter {
                 pipeline,
                 run_id,
                 step: step.name.as_str(),
                 item: name,
-                secrets: &secrets,
+                secrets,
             };
             match decide(resource) {
                 // What a skipped step or an instance that isn't there would have had
                 // isn't known: their own answers come after permission.
-                Ok(permit) if offered.contains_key(*name) || unknown => permits.push(permit),
+                Ok(permit) if found.is_some() || unknown => permits.push(permit),
                 Ok(_) => denied.push(refused(format!("names[{index}]"))),
                 Err(why) => {
                     policy_ids.extend(why.policy_ids);
@@ -360,15 +356,26 @@ fn encoded(
     instance: Option<u32>,
     fingerprints: bool,
     encode: &Encode<'_>,
-) -> Result<EncodedContext, Refusal> {
-    let key = AnswerKey { step: step.name.to_string(), instance, fingerprints };
-    if let Some(answer) = run.answer(&key) {
+) -> Result<EncodedAnswer, Refusal> {
+    let key = AnswerKey::Context { step: step.name.clone(), instance, fingerprints };
+    if let Some(answer) = run.ready.answer(&key) {
         return Ok(answer);
     }
     let view = ContextView { run: &run.run, snapshot: &run.snapshot, step, instance, fingerprints };
     let encoded = encode(&view)?;
-    run.keep_answer(key, encoded.clone());
+    run.ready.keep_answer(key, encoded.clone());
     Ok(encoded)
+}
+
+/// What is to be known of a step.
+fn facts(run: &LoadedRun, step: &FrozenStep) -> Arc<Facts> {
+    run.ready.facts(Some(&step.name), || {
+        let mut sees = step.sees.iter().filter_map(|name| run.snapshot.parameters.get(name));
+        let has_secrets = step.decision.action == StepAction::Run
+            && (sees.any(|one| matches!(one.content, FrozenContent::Secret(_)))
+                || step.instances.iter().any(|one| secret_entries(one).next().is_some()));
+        Facts { has_secrets, accesses: accesses(&run.snapshot, step.sees.iter()) }
+    })
 }
 
 fn refused(field: String) -> Violation {

@@ -99,7 +99,7 @@ impl Engine {
 
     /// Whether fingerprints are in a page of events; that they are is recorded.
     pub(super) fn show_listed(&self, caller: &Caller, events: &[Event]) -> Result<bool, Refusal> {
-        let mut accesses = events.iter().flat_map(|event| &event.draft.parameters);
+        let mut accesses = events.iter().flat_map(|event| event.draft.parameters.iter());
         if !accesses.any(|access| access.fingerprint.is_some()) {
             return Ok(false);
         }

@@ -1,12 +1,12 @@
 //! Open runs, ready to answer: a bounded cache over the store.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::EncodedContext;
+use super::ready::Ready;
 use crate::name::RunKey;
 use crate::plan::{Interface, KeptPlan};
 use crate::resolve::record::{Origin, Record};
@@ -39,22 +39,8 @@ pub(super) struct LoadedRun {
     pub(super) sealed: Bytes,
     /// The bytes that it is kept in, about.
     size: usize,
-    /// Answers to `GetContext`, encoded.
-    answers: RwLock<Answers>,
-}
-
-#[derive(Default)]
-struct Answers {
-    kept: HashMap<AnswerKey, EncodedContext>,
-    bytes: usize,
-}
-
-/// What names an encoded answer of a run.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct AnswerKey {
-    pub(super) step: String,
-    pub(super) instance: Option<u32>,
-    pub(super) fingerprints: bool,
+    /// What was made of it.
+    pub(super) ready: Ready,
 }
 
 impl LoadedRun {
@@ -66,25 +52,8 @@ impl LoadedRun {
     ) -> Self {
         let size = RUN_BYTES + record_bytes + sealed.len();
         let Record { snapshot, request, interface, plan, origin } = record;
-        let (snapshot, answers) = (Arc::new(snapshot), RwLock::default());
-        Self { run, snapshot, request, interface, plan, origin, sealed, size, answers }
-    }
-
-    pub(super) fn answer(&self, key: &AnswerKey) -> Option<EncodedContext> {
-        self.answers.read().unwrap_or_else(PoisonError::into_inner).kept.get(key).cloned()
-    }
-
-    pub(super) fn keep_answer(&self, key: AnswerKey, encoded: EncodedContext) {
-        let size = encoded.answer.len();
-        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
-        if answers.bytes + size > self.size {
-            *answers = Answers::default();
-        }
-        if size <= self.size {
-            answers.bytes += size;
-            let replaced = answers.kept.insert(key, encoded);
-            answers.bytes -= replaced.map_or(0, |replaced| replaced.answer.len());
-        }
+        let (snapshot, ready) = (Arc::new(snapshot), Ready::up_to(size));
+        Self { run, snapshot, request, interface, plan, origin, sealed, size, ready }
     }
 
     /// Whether it is open at `now`. One whose lifetime is over is not, whether or
@@ -93,7 +62,7 @@ impl LoadedRun {
         self.run.end.is_none() && !self.run.is_overdue(now)
     }
 
-    /// What keeping it ready costs, about: its answers have as much again.
+    /// What keeping it ready costs, about: what is made of it has as much again.
     fn cost(&self) -> usize {
         2 * self.size
     }
@@ -189,20 +158,5 @@ mod tests {
         kept.forget(&key("a"));
         kept.keep(Arc::new(loaded("a", 1)), before);
         assert!(kept.find(&key("a")).is_none());
-    }
-
-    #[test]
-    fn answers_are_kept_up_to_a_number_of_bytes() {
-        let run = loaded("a", 0);
-        let key =
-            |step: &str| AnswerKey { step: step.to_owned(), instance: None, fingerprints: false };
-        let answer =
-            |size: usize| EncodedContext { etag: "e".into(), answer: Bytes::from(vec![1; size]) };
-        run.keep_answer(key("huge"), answer(RUN_BYTES + 1));
-        assert!(run.answer(&key("huge")).is_none());
-        run.keep_answer(key("one"), answer(RUN_BYTES));
-        assert!(run.answer(&key("one")).is_some());
-        run.keep_answer(key("two"), answer(10));
-        assert!(run.answer(&key("one")).is_none() && run.answer(&key("two")).is_some());
     }
 }

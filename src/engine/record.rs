@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Caller, Engine, Refusal};
 use crate::audit::event::ItemName;
-use crate::audit::{Action, EventDraft, Outcome, ParameterAccess, Principal, Recorded};
+use crate::audit::{Accesses, Action, EventDraft, Outcome, ParameterAccess, Principal, Recorded};
 use crate::name::{ParameterName, RunKey};
 use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
@@ -111,8 +111,16 @@ pub(super) fn name_accesses<'a>(
     names: impl Iterator<Item = &'a ParameterName>,
     fingerprint_key: &str,
 ) {
-    event.parameters = names.filter_map(|name| access_of(snapshot, name)).collect();
+    event.parameters = accesses(snapshot, names);
     name_key(event, fingerprint_key);
+}
+
+/// What an event says of these parameters of a snapshot.
+pub(super) fn accesses<'a>(
+    snapshot: &Snapshot,
+    names: impl Iterator<Item = &'a ParameterName>,
+) -> Accesses {
+    names.filter_map(|name| access_of(snapshot, name)).collect()
 }
 
 /// Names the key of the fingerprints in an event, where there are any: the one that

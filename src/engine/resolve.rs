@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use super::access::{NamedRun, named_preset, named_run, well_formed};
 use super::flight::{Landed, Part, Ticket};
 use super::open::LoadedRun;
-use super::record::{internal, name_accesses};
+use super::ready::Facts;
+use super::record::{accesses, internal, name_key};
 use super::{
     Caller, Engine, InForce, Refusal, ResolveRequest, Resolved, RunView, Violation, ViolationReason,
 };
@@ -91,7 +92,7 @@ impl Engine {
                 Turn::Made(run) => {
                     let view = self.viewed(caller, &run)?;
                     let revision_changed = self.has_changed(&run);
-                    return Ok(Resolved { view, created: true, revision_changed });
+                    return Ok(Resolved { view, created: true, revision_changed, loaded: run });
                 }
                 Turn::Again => {}
             }
@@ -169,9 +170,7 @@ impl Engine {
         let frozen = &run.run.frozen;
         let resource =
             Resource::Run { pipeline: &frozen.key.pipeline, run_id: frozen.key.run_id.as_str() };
-        let mut parameters = run.snapshot.parameters.values();
-        let has_secrets = parameters.any(|one| matches!(one.content, FrozenContent::Secret(_)));
-        has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten()
+        whole(run).has_secrets.then(|| self.may_show_fingerprints(caller, resource, run)).flatten()
     }
 
     /// A run as it is answered, with fingerprints where policies let them be there.
@@ -203,15 +202,12 @@ impl Engine {
         if let Err(refusal) = compared {
             return Err(self.refuse(event, refusal).await);
         }
-        name_accesses(
-            &mut event,
-            &run.snapshot,
-            run.snapshot.parameters.keys(),
-            &run.request.fingerprint_key,
-        );
+        event.parameters = whole(&run).accesses.clone();
+        name_key(&mut event, &run.request.fingerprint_key);
         self.record(event).await?;
         let revision_changed = self.has_changed(&run);
-        Ok(Resolved { view: self.viewed(caller, &run)?, created: false, revision_changed })
+        let view = self.viewed(caller, &run)?;
+        Ok(Resolved { view, created: false, revision_changed, loaded: run })
     }
 
     /// Whether the revision in force isn't the one that was frozen.
@@ -280,6 +276,18 @@ fn expect_revision(asked: &Asked, revision: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::RevisionMismatch { revision: revision.to_owned() })
+}
+
+/// What is to be known of a whole run.
+fn whole(run: &LoadedRun) -> Arc<Facts> {
+    run.ready.facts(None, || {
+        let parameters = &run.snapshot.parameters;
+        let mut contents = parameters.values().map(|one| &one.content);
+        Facts {
+            has_secrets: contents.any(|one| matches!(one, FrozenContent::Secret(_))),
+            accesses: accesses(&run.snapshot, parameters.keys()),
+        }
+    })
 }
 
 /// The plan of a pipeline in an environment.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::open::LoadedRun;
 use super::{
-    Caller, ContextAnswer, ContextRequest, EncodedContext, Engine, EventsRequest, InForce,
+    Caller, ContextAnswer, ContextRequest, EncodedAnswer, Engine, EventsRequest, InForce,
     Overrides, PageRequest, Refusal, ResolveRequest, Resolved, RevealRequest, Revealed,
     RunSelector,
 };
@@ -170,7 +170,7 @@ impl Bench {
             let count = u8::try_from(view.step.instances.len()).unwrap();
             let answer = bytes::Bytes::from(vec![count, u8::from(view.fingerprints)]);
             let etag = format!("{} {}", view.step.name, view.fingerprints).into();
-            Ok(EncodedContext { etag, answer })
+            Ok(EncodedAnswer { etag, answer })
         };
         self.engine.context(&caller(uid), request, &encode).await
     }

@@ -15,6 +15,7 @@ mod keys;
 mod life;
 mod listed;
 mod log;
+mod ready;
 mod reveals;
 
 const TOKEN: &str = "tok-4f1c77d2a9be";

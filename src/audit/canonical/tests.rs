@@ -99,7 +99,7 @@ fn drafts() -> impl Strategy<Value = EventDraft> {
             environment: environment.map(|name| EnvironmentName::parse(&name).unwrap()),
             step: step.map(|name| StepName::parse(&name).unwrap()),
             instance,
-            parameters,
+            parameters: parameters.into(),
             unknown_names,
             sealed,
             policy_ids,
@@ -145,7 +145,9 @@ proptest! {
 #[test]
 fn a_keyword_that_is_not_known_is_recorded_as_other() {
     let mut draft = example();
-    draft.parameters[0].violated_keyword = "from a later release";
+    let mut parameters = draft.parameters.to_vec();
+    parameters[0].violated_keyword = "from a later release";
+    draft.parameters = parameters.into();
     let decoded = decode(&encode("c", 1, &draft)).unwrap();
     assert_eq!(decoded.draft.parameters[0].violated_keyword, "other");
 }
@@ -167,7 +169,8 @@ fn example() -> EventDraft {
             version: Some("7".into()),
             fingerprint: Some(*b"0123456789abcdef"),
             violated_keyword: "",
-        }],
+        }]
+        .into(),
         policy_ids: vec!["trainers".into()],
         fingerprint_key: "5ea1ab1e".into(),
         ..EventDraft::new(time, Principal::unix_user(1000), Action::Reveal, Outcome::Succeeded)

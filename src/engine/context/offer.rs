@@ -1,74 +1,134 @@
 //! What a step may ask for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::audit::ParameterAccess;
-use crate::audit::event::ItemName;
+use crate::audit::{Accesses, ParameterAccess};
 use crate::engine::open::LoadedRun;
 use crate::engine::record::access_of;
 use crate::name::ParameterName;
 use crate::provenance::SourceKind;
 use crate::reveal::{self, Item};
 use crate::snapshot::{
-    FrozenContent, FrozenEntry, FrozenInstance, FrozenStep, SecretEntry, StepAction,
+    FrozenContent, FrozenEntry, FrozenInstance, FrozenStep, SecretEncoding, SecretEntry, StepAction,
 };
 
-/// Something that a step may ask for.
-pub(super) struct Offered<'a> {
-    pub(super) item: Item<'a>,
-    pub(super) access: ParameterAccess,
-    pub(super) origins: BTreeSet<ParameterName>,
+/// All that a step may ask for, by its names.
+pub(in crate::engine) struct Offers {
+    by_name: BTreeMap<String, Offered>,
+    accesses: Accesses,
 }
 
-/// What a step may ask for: its secret parameters, and the secret entries of an
-/// instance (the only one, where there is no matrix).
-pub(super) fn offered<'a>(
-    run: &'a LoadedRun,
-    step: &'a FrozenStep,
-    instance: Option<u32>,
-) -> BTreeMap<String, Offered<'a>> {
-    let mut offered = BTreeMap::new();
-    if step.decision.action == StepAction::Skip {
-        return offered;
-    }
-    for name in &step.sees {
-        let Some(parameter) = run.snapshot.parameters.get(name) else { continue };
-        let FrozenContent::Secret(_) = &parameter.content else { continue };
-        let Some(access) = access_of(&run.snapshot, name) else { continue };
-        let version = access.version.clone();
-        let item = Item {
-            name: ItemName::parameter(name),
-            place: reveal::Place::Parameter(name),
-            version,
+/// Something that a step may ask for.
+pub(super) struct Offered {
+    place: Place,
+    pub(super) access: ParameterAccess,
+    /// The secret parameters that it is computed from.
+    pub(super) origins: Vec<ParameterName>,
+}
+
+/// Where its bytes are sealed.
+enum Place {
+    Parameter(ParameterName),
+    Entry { instance: u32, encoding: SecretEncoding },
+}
+
+impl Offers {
+    /// Its secret parameters, and the secret entries of an instance (the only one,
+    /// where there is no matrix).
+    pub(super) fn of(run: &LoadedRun, step: &FrozenStep, instance: Option<u32>) -> Self {
+        let by_name = match step.decision.action {
+            StepAction::Skip => BTreeMap::new(),
+            StepAction::Run | StepAction::Unknown => {
+                parameters(run, step).chain(entries(step, instance)).collect()
+            }
         };
-        let origins = run.snapshot.secret_origins.get(name).cloned().unwrap_or_default();
-        offered.insert(name.to_string(), Offered { item, access, origins });
+        // An entry's name sorts as text, a parameter's too: the order is the names'.
+        let accesses = by_name.values().map(|one: &Offered| one.access.clone()).collect();
+        Self { by_name, accesses }
     }
+
+    /// What an event says of them all.
+    pub(in crate::engine) fn accesses(&self) -> &Accesses {
+        &self.accesses
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Offered> {
+        self.by_name.get(name)
+    }
+
+    /// What an event says of those that are wanted, which may be all.
+    pub(super) fn named(&self, all: bool, wanted: &[&str]) -> Accesses {
+        if all {
+            return self.accesses.clone();
+        }
+        let found = wanted.iter().filter_map(|name| self.get(name));
+        let mut accesses: Vec<_> = found.map(|one| one.access.clone()).collect();
+        accesses.sort_by(|a, b| a.name.cmp(&b.name));
+        accesses.into()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+}
+
+impl Offered {
+    /// What is to be revealed, in this step.
+    pub(super) fn item<'a>(&'a self, step: &'a FrozenStep) -> Item<'a> {
+        let place = match &self.place {
+            Place::Parameter(name) => reveal::Place::Parameter(name),
+            Place::Entry { instance, encoding } => {
+                let (instance, encoding) = (*instance, *encoding);
+                reveal::Place::Entry { step: &step.name, instance, encoding }
+            }
+        };
+        let version = match self.place {
+            Place::Parameter(_) => self.access.version.clone(),
+            Place::Entry { .. } => None,
+        };
+        Item { name: self.access.name.clone(), place, version }
+    }
+}
+
+fn parameters(run: &LoadedRun, step: &FrozenStep) -> impl Iterator<Item = (String, Offered)> {
+    step.sees.iter().filter_map(|name| {
+        let parameter = run.snapshot.parameters.get(name)?;
+        let FrozenContent::Secret(_) = &parameter.content else { return None };
+        let access = access_of(&run.snapshot, name)?;
+        let origins = run.snapshot.secret_origins.get(name).into_iter().flatten().cloned();
+        let place = Place::Parameter(name.clone());
+        Some((name.to_string(), Offered { place, access, origins: origins.collect() }))
+    })
+}
+
+fn entries(step: &FrozenStep, instance: Option<u32>) -> impl Iterator<Item = (String, Offered)> {
     let has_matrix = step.instances.iter().any(|instance| !instance.matrix.is_empty());
     let index = match (instance, has_matrix) {
-        (Some(index), _) => index,
-        (None, false) => 0,
-        (None, true) => return offered,
+        (Some(index), _) => Some(index),
+        (None, false) => Some(0),
+        (None, true) => None,
     };
-    let at = usize::try_from(index).unwrap_or(usize::MAX);
-    let Some(found) = step.instances.get(at) else { return offered };
-    for entry in secret_entries(found) {
-        let place =
-            reveal::Place::Entry { step: &step.name, instance: index, encoding: entry.encoding };
-        let item = Item { name: entry.item.clone(), place, version: None };
-        let access = ParameterAccess {
-            name: entry.item.clone(),
-            source: Some(SourceKind::Template),
-            source_name: None,
-            location: String::new(),
-            version: None,
-            fingerprint: Some(entry.mark.fingerprint),
-            violated_keyword: "",
-        };
-        let origins = entry.computed_from.clone();
-        offered.insert(entry.item.as_str().to_owned(), Offered { item, access, origins });
-    }
-    offered
+    let found = index.and_then(|index| {
+        Some((index, step.instances.get(usize::try_from(index).unwrap_or(usize::MAX))?))
+    });
+    found.into_iter().flat_map(|(index, found)| {
+        secret_entries(found)
+            .map(move |entry| (entry.item.as_str().to_owned(), offer(entry, index)))
+    })
+}
+
+fn offer(entry: &SecretEntry, instance: u32) -> Offered {
+    let access = ParameterAccess {
+        name: entry.item.clone(),
+        source: Some(SourceKind::Template),
+        source_name: None,
+        location: String::new(),
+        version: None,
+        fingerprint: Some(entry.mark.fingerprint),
+        violated_keyword: "",
+    };
+    let place = Place::Entry { instance, encoding: entry.encoding };
+    Offered { place, access, origins: entry.computed_from.iter().cloned().collect() }
 }
 
 pub(super) fn secret_entries(instance: &FrozenInstance) -> impl Iterator<Item = &SecretEntry> {

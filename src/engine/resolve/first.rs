@@ -155,7 +155,7 @@ impl Engine {
         mut event: EventDraft,
     ) -> Refusal {
         event.outcome = Outcome::Failed;
-        event.parameters = accesses_of(&failures);
+        event.parameters = accesses_of(&failures).into();
         // It is kept under its name, so the name is known from here on.
         event.run = Some((key.run_id.clone(), key.attempt));
         trail::note(&event);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::{record, time, value};
-use crate::engine::{ContextAnswer, ContextView, EncodedContext, Refusal};
+use crate::engine::{ContextAnswer, ContextView, EncodedAnswer, Refusal};
 use crate::proto::v1;
 use crate::proto::v1::content::Place;
 use crate::provenance::SourceKind;
@@ -18,14 +18,14 @@ use crate::snapshot::{
 use crate::value::Value;
 
 /// Encodes `GetContextResponse` once; the etag is a digest of the context.
-pub(in crate::server) fn encode(view: &ContextView<'_>) -> Result<EncodedContext, Refusal> {
+pub(in crate::server) fn encode(view: &ContextView<'_>) -> Result<EncodedAnswer, Refusal> {
     let context = context(view)?;
     let digest = digest::digest(&digest::SHA256, &context.encode_to_vec());
     let etag: String = hex::encode(digest.as_ref()).chars().take(16).collect();
     let answer =
         v1::GetContextResponse { etag: etag.clone(), not_modified: false, context: Some(context) };
     status::fits(&answer)?;
-    Ok(EncodedContext { etag: etag.into(), answer: answer.encode_to_vec().into() })
+    Ok(EncodedAnswer { etag: etag.into(), answer: answer.encode_to_vec().into() })
 }
 
 /// An answer as it goes out.

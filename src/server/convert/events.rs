@@ -163,7 +163,7 @@ fn write(event: Event, fingerprints: bool) -> v1::Event {
         environment: draft.environment.map(|name| name.to_string()).unwrap_or_default(),
         step: draft.step.map(|name| name.to_string()).unwrap_or_default(),
         instance: draft.instance,
-        parameters: draft.parameters.into_iter().map(|p| parameter(p, fingerprints)).collect(),
+        parameters: draft.parameters.iter().cloned().map(|p| parameter(p, fingerprints)).collect(),
         unknown_names: draft.unknown_names,
         sealed: draft.sealed,
         policy_ids: draft.policy_ids,

@@ -2,7 +2,7 @@
 
 use super::{time, value};
 use crate::audit::Principal;
-use crate::engine::{Resolved, RunView};
+use crate::engine::RunView;
 use crate::name::RunKey;
 use crate::proto::v1;
 use crate::proto::v1::resolved_parameter::Content;
@@ -13,14 +13,17 @@ use crate::snapshot::{
 use crate::store::{RunEnd, StoredRun};
 
 /// `ResolveRun`.
-pub(in crate::server) fn resolved(resolved: &Resolved) -> v1::ResolveRunResponse {
-    let result =
-        if resolved.created { v1::ResolveResult::Created } else { v1::ResolveResult::Replayed };
+pub(in crate::server) fn resolved(
+    view: &RunView,
+    created: bool,
+    revision_changed: bool,
+) -> v1::ResolveRunResponse {
+    let result = if created { v1::ResolveResult::Created } else { v1::ResolveResult::Replayed };
     v1::ResolveRunResponse {
-        run: Some(run(&resolved.view.run)),
-        snapshot: Some(snapshot(&resolved.view.snapshot, resolved.view.fingerprints)),
+        run: Some(run(&view.run)),
+        snapshot: Some(snapshot(&view.snapshot, view.fingerprints)),
         result: result as i32,
-        revision_changed: resolved.revision_changed,
+        revision_changed,
     }
 }
 

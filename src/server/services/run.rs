@@ -1,5 +1,6 @@
 //! `RunService`.
 
+use prost::Message as _;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Edge;
@@ -21,7 +22,12 @@ impl RunService for Edge {
     ) -> Result<Response<Encoded>, Status> {
         self.answer("ResolveRun", request, async |caller, message| {
             let resolved = self.engine.resolve(&caller, requests::resolve(message)).await?;
-            Ok(Encoded::new(&record::resolved(&resolved)))
+            let answer = resolved.encoded(|one| {
+                record::resolved(&one.view, one.created, one.revision_changed)
+                    .encode_to_vec()
+                    .into()
+            });
+            Ok(Encoded::from_bytes(answer))
         })
         .await
     }

@@ -69,7 +69,8 @@ fn event(run: bool) -> Event {
         version: None,
         fingerprint: Some([9; 16]),
         violated_keyword: "pattern",
-    }];
+    }]
+    .into();
     Event {
         chain: "main".into(),
         sequence: 1,

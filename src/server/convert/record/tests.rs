@@ -110,9 +110,7 @@ fn a_run_tells_how_it_stands() {
 
 #[test]
 fn a_replay_is_told_from_a_creation() {
-    let told = |created| {
-        resolved(&Resolved { view: view(false), created, revision_changed: true }).result()
-    };
+    let told = |created| resolved(&view(false), created, true).result();
     assert_eq!(told(true), v1::ResolveResult::Created);
     assert_eq!(told(false), v1::ResolveResult::Replayed);
 }

@@ -11,7 +11,7 @@ fn accessed(parameter: &str) -> EventDraft {
         fingerprint: None,
         violated_keyword: "",
     };
-    EventDraft { parameters: vec![access], ..draft(parameter) }
+    EventDraft { parameters: vec![access].into(), ..draft(parameter) }
 }
 
 fn store_of(home: &Home, count: usize) -> SqliteStore {
