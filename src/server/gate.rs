@@ -2,12 +2,14 @@
 //! once the daemon stops.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::Frame;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -21,55 +23,65 @@ const OURS: &str = "/paramd.";
 /// Answers that have no end of their own: a stop ends them and doesn't wait.
 const ENDLESS: &str = "/paramd.v1.AuditService/WatchEvents";
 
-/// Becomes true when the daemon stops; with each request, for answers that have
-/// no end of their own.
+/// Becomes true when the daemon stops; with each request whose answer has no end
+/// of its own.
 #[derive(Clone)]
 pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 
 /// The gate that all requests go through. Clones are one gate.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(super) struct Gate(Arc<Shared>);
+
+struct Shared {
+    closed: AtomicBool,
+    begun: AtomicUsize,
+    /// Told when the last request leaves a closed gate.
+    left: Notify,
     stopping: watch::Sender<bool>,
-    begun: watch::Sender<usize>,
 }
 
 impl Gate {
     pub(super) fn new() -> Self {
-        Self { stopping: watch::Sender::new(false), begun: watch::Sender::new(0) }
+        Self(Arc::new(Shared {
+            closed: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            left: Notify::new(),
+            stopping: watch::Sender::new(false),
+        }))
     }
 
     /// Lets no new request in, and waits for those that are in.
     pub(super) async fn close(&self) {
-        self.stopping.send_replace(true);
-        // The sender is `self`, so the channel can't be closed.
-        let _ = self.begun.subscribe().wait_for(|begun| *begun == 0).await;
+        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.stopping.send_replace(true);
+        while self.begun() > 0 {
+            self.0.left.notified().await;
+        }
     }
 
     /// How many requests are in.
     pub(super) fn begun(&self) -> usize {
-        *self.begun.borrow()
+        self.0.begun.load(Ordering::SeqCst)
     }
 
     fn enter(&self) -> Option<Inside> {
         // Counted first: a request that saw the gate open is waited for.
-        let inside = Inside::new(self.begun.clone());
-        (!*self.stopping.borrow()).then_some(inside)
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside(self.0.clone());
+        (!self.0.closed.load(Ordering::SeqCst)).then_some(inside)
     }
 }
 
 /// A request that is in.
-struct Inside(watch::Sender<usize>);
-
-impl Inside {
-    fn new(begun: watch::Sender<usize>) -> Self {
-        begun.send_modify(|begun| *begun += 1);
-        Self(begun)
-    }
-}
+struct Inside(Arc<Shared>);
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.send_modify(|begun| *begun = begun.saturating_sub(1));
+        let last = self.0.begun.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last && self.0.closed.load(Ordering::SeqCst) {
+            // Kept for whoever isn't waiting yet.
+            self.0.left.notify_one();
+        }
     }
 }
 
@@ -110,7 +122,9 @@ where
             return Box::pin(async move { Ok(refused.into_http()) });
         };
         let endless = request.uri().path() == ENDLESS;
-        request.extensions_mut().insert(Stopping(self.gate.stopping.subscribe()));
+        if endless {
+            request.extensions_mut().insert(Stopping(self.gate.0.stopping.subscribe()));
+        }
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
