@@ -11,13 +11,17 @@ use crate::audit::EventDraft;
 
 /// The most events that wait.
 pub(super) const CAPACITY: usize = 8_192;
+/// So many don't wait for their time: the writer takes them at once.
+pub(super) const MANY: usize = 512;
 
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Soon {
     queue: Mutex<Queue>,
-    /// Told of each new event.
+    /// Told of the first event that waits.
     pub(super) added: Notify,
+    /// Told when many wait.
+    pub(super) many: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +44,13 @@ impl Soon {
             return Err(StoreError::QueueFull);
         }
         queue.waiting.push_back(event);
+        let waiting = queue.waiting.len();
         drop(queue);
-        self.added.notify_one();
+        if waiting == 1 {
+            self.added.notify_one();
+        } else if waiting.is_multiple_of(MANY) {
+            self.many.notify_one();
+        }
         Ok(())
     }
 
@@ -83,5 +92,41 @@ impl Soon {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::audit::{Action, Outcome, Principal};
+
+    fn draft() -> EventDraft {
+        let caller = Principal::unix_user(1);
+        EventDraft::new(Timestamp::UNIX_EPOCH, caller, Action::Read, Outcome::Succeeded)
+    }
+
+    fn is_told(notify: &Notify) -> bool {
+        notify.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_writer_is_told_of_the_first_event_and_of_many() {
+        let soon = Soon::default();
+        for _ in 0..3 {
+            soon.add(draft()).unwrap();
+            assert!(is_told(&soon.added));
+            (2..MANY).for_each(|_| soon.add(draft()).unwrap());
+            assert!(!is_told(&soon.many) && !is_told(&soon.added));
+            soon.add(draft()).unwrap();
+            assert!(is_told(&soon.many));
+            // Busy, it hasn't taken them yet.
+            (0..MANY).for_each(|_| soon.add(draft()).unwrap());
+            assert!(is_told(&soon.many));
+            assert_eq!(soon.take(CAPACITY).len(), 2 * MANY);
+            soon.committed();
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::file::{Lock, beside};
 use super::jobs::{Answer, Batch, Job};
 use super::sequence::Sequence;
-use super::soon::Soon;
+use super::soon::{MANY, Soon};
 use super::{OnFatal, StoreError};
 use crate::audit::EventDraft;
 use crate::audit::verify::Head;
@@ -133,6 +133,7 @@ impl Writer {
                 taken = self.jobs.recv_many(jobs, BATCH) => {
                     return if taken == 0 { Woken::Gone } else { Woken::Jobs };
                 }
+                () = self.shared.soon.many.notified() => return Woken::Time,
                 () = self.shared.soon.added.notified(), if self.flush_at.is_none() => {
                     self.flush_at = Some(Instant::now() + FLUSH_AFTER);
                 }
@@ -176,8 +177,11 @@ impl Writer {
         match committed {
             Ok(()) => {
                 self.shared.soon.committed();
-                let more = !self.shared.soon.is_empty();
-                self.flush_at = more.then(|| Instant::now() + FLUSH_AFTER);
+                self.flush_at = match self.shared.soon.len() {
+                    0 => None,
+                    MANY.. => Some(Instant::now()),
+                    _ => Some(Instant::now() + FLUSH_AFTER),
+                };
             }
             Err(failure) => {
                 self.undo(failure);
