@@ -88,14 +88,14 @@ impl Batch<'_> {
                 after_commit(answer, done, same)
             }
             Job::Access { key, events, answer } => {
-                let done = self.attempt(|batch| batch.access(&key, events));
+                let done = self.ended(|batch| batch.access(&key, events));
                 after_commit(answer, done, |(end, sequence)| Accessed {
                     end,
                     recorded: Recorded::after_commit(sequence),
                 })
             }
             Job::Record { events, answer } => {
-                let done = self.attempt(|batch| batch.append_all(&events));
+                let done = self.ended(|batch| batch.append_whole(&events));
                 after_commit(answer, done, Recorded::after_commit)
             }
             Job::Failure { key, failure, events, answer } => {
@@ -114,20 +114,44 @@ impl Batch<'_> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
+        self.ended(|batch| batch.whole(work))
+    }
+
+    fn whole<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let (head, erased) = (self.head, self.erased);
-        let done = match self.connection.execute_batch("savepoint job") {
+        let done = match execute(self.connection, "savepoint job") {
             Ok(()) => work(self),
-            Err(error) => Err(error.into()),
+            Err(failure) => Err(failure),
         };
-        let undo = if done.is_ok() { "release job" } else { "rollback to job; release job" };
-        let ended = self.connection.execute_batch(undo).map_err(Failure::from);
+        let ended = match &done {
+            Ok(_) => execute(self.connection, "release job"),
+            Err(_) => execute(self.connection, "rollback to job")
+                .and_then(|()| execute(self.connection, "release job")),
+        };
         let done = done.and_then(|value| ended.map(|()| value));
         if let Err(failure) = &done {
             (self.head, self.erased) = (head, erased);
-            // On a full disk and the like SQLite may give up the transaction.
-            if ended.is_err() || self.connection.is_autocommit() {
+            if ended.is_err() {
                 self.lost = Some(*failure);
             }
+        }
+        done
+    }
+
+    /// Does the work, and sees whether there is still a transaction.
+    fn ended<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let done = work(self);
+        if let Err(failure) = &done
+            && self.connection.is_autocommit()
+        {
+            // On a full disk and the like SQLite may give up the transaction.
+            self.lost = Some(*failure);
         }
         done.map_err(|failure| failure.store_error("write"))
     }
@@ -142,6 +166,15 @@ impl Batch<'_> {
             self.head = Head { sequence, hash };
         }
         Ok(self.head.sequence)
+    }
+
+    /// The same for a job that writes nothing else: all of them or none.
+    fn append_whole(&mut self, drafts: &[EventDraft]) -> Result<u64, Failure> {
+        match drafts {
+            // One statement is done whole or not at all by itself.
+            [_] => self.append_all(drafts),
+            _ => self.whole(|batch| batch.append_all(drafts)),
+        }
     }
 
     fn end(
@@ -190,7 +223,7 @@ impl Batch<'_> {
     ) -> Result<(Option<RunEnd>, u64), Failure> {
         let now = self.clock.now();
         let end = runs::end_at(self.connection, key, now)?.ok_or(Failure::NoSuchRun)?;
-        Ok((end, self.append_all(&events(end))?))
+        Ok((end, self.append_whole(&events(end))?))
     }
 
     fn keep_failure(&mut self, key: &RunKey, failure: &[u8]) -> Result<(), Failure> {
@@ -211,6 +244,12 @@ impl Batch<'_> {
             .execute(params![pipeline, run_id, KEPT_FAILURES])?;
         Ok(())
     }
+}
+
+/// A statement that is parsed once.
+pub(super) fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn after_commit<T: 'static, U: 'static>(

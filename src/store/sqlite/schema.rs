@@ -28,6 +28,9 @@ const WRITER_WAIT: Duration = Duration::from_millis(50);
 /// How long a reader waits, which it does only where the log is recovered.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
+/// Statements that a connection keeps parsed: all that the writer has.
+const STATEMENTS: usize = 32;
+
 const TABLES: &str = "
 create table chains (
     name text primary key,
@@ -205,6 +208,7 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 16)?;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::clock::Clock;
 use super::failure::Failure;
 use super::file::{Lock, beside};
-use super::jobs::{Answer, Batch, Job};
+use super::jobs::{Answer, Batch, Job, execute};
 use super::sequence::Sequence;
 use super::soon::{MANY, Soon};
 use super::{OnFatal, StoreError};
@@ -208,7 +208,7 @@ impl Writer {
     ) -> Result<(), Failure> {
         let begun = match self.dead {
             Some(failure) => Err(failure),
-            None => self.connection.execute_batch("begin immediate").map_err(Failure::from),
+            None => execute(&self.connection, "begin immediate"),
         };
         let mut batch = Batch {
             connection: &self.connection,
@@ -234,7 +234,7 @@ impl Writer {
         self.connection
             .prepare_cached("update chains set count = ?1, head = ?2")?
             .execute(params![Sequence(head.sequence), head.hash])?;
-        self.connection.execute_batch("commit")?;
+        execute(&self.connection, "commit")?;
         self.head = head;
         self.shared.newest.send_replace(self.head.sequence);
         if erased {
