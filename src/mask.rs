@@ -5,11 +5,13 @@
 
 mod automaton;
 mod forms;
+mod skip;
 
 use std::sync::Arc;
 
 use crate::secret::SecretBytes;
 use automaton::{Automaton, State};
+use skip::{Skip, WINDOW};
 
 /// What stands in the place of a secret.
 pub const REPLACEMENT: &[u8] = b"[REDACTED]";
@@ -20,7 +22,13 @@ pub const MIN_SECRET_BYTES: usize = 8;
 
 /// The secrets that one text is searched for. Cheap to clone.
 #[derive(Clone)]
-pub struct SecretSet(Arc<Automaton>);
+pub struct SecretSet(Arc<Patterns>);
+
+/// What is looked for.
+struct Patterns {
+    automaton: Automaton,
+    skip: Skip,
+}
 
 impl SecretSet {
     /// Takes the secrets: each, each line of a longer one and each leaf of a JSON
@@ -31,11 +39,12 @@ impl SecretSet {
         Self::build(forms::patterns(secrets.into_iter().map(exposed)).iter().map(Vec::as_slice))
     }
 
-    fn build<'a>(patterns: impl Iterator<Item = &'a [u8]>) -> Self {
+    fn build<'a>(patterns: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let skip = Skip::of(patterns.clone());
         let mut automaton = Automaton::new();
         patterns.for_each(|pattern| automaton.add(pattern));
         automaton.link();
-        Self(Arc::new(automaton))
+        Self(Arc::new(Patterns { automaton, skip }))
     }
 }
 
@@ -104,24 +113,52 @@ impl Masker {
     /// Takes the next bytes and appends what may be shown to `shown`.
     pub fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         let secrets = Arc::clone(&self.secrets.0);
-        let mut rest = bytes;
-        while let Some((&byte, tail)) = rest.split_first() {
-            // Most text has nothing to do with any secret.
-            let quiet = match self.held.is_empty() && self.state == State::START {
-                true => rest.iter().take_while(|next| !secrets.begins(**next)).count(),
-                false => 0,
-            };
-            if quiet == 0 {
-                self.take(&secrets, byte, shown);
-                rest = tail;
-            } else {
-                let (plain, after) = rest.split_at(quiet);
-                shown.extend_from_slice(plain);
-                self.inside = false;
-                rest = after;
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.held.is_empty() && self.state == State::START {
+                at += self.pass(&secrets.skip, bytes.get(at..).unwrap_or_default(), shown);
+            }
+            at = self.search(&secrets.automaton, bytes, at, shown);
+        }
+        self.release(secrets.automaton.pending(self.state), shown);
+    }
+
+    /// Shows what has nothing to do with any secret, which most text is; how much
+    /// that was.
+    fn pass(&mut self, skip: &Skip, rest: &[u8], shown: &mut Vec<u8>) -> usize {
+        let quiet = rest.get(..skip.quiet(rest)).unwrap_or_default();
+        if !quiet.is_empty() {
+            shown.extend_from_slice(quiet);
+            self.inside = false;
+        }
+        quiet.len()
+    }
+
+    /// Goes byte by byte until no secret has begun, or only in the last few bytes;
+    /// gives where to go on. Those few are looked at again: they may be quiet.
+    fn search(
+        &mut self,
+        secrets: &Automaton,
+        bytes: &[u8],
+        from: usize,
+        shown: &mut Vec<u8>,
+    ) -> usize {
+        let mut at = from;
+        while let Some(&byte) = bytes.get(at) {
+            self.take(secrets, byte, shown);
+            at += 1;
+            let pending = secrets.pending(self.state);
+            // Further than where it began, or it would go round for ever.
+            if pending < WINDOW && at > from + pending {
+                self.release(pending, shown);
+                if self.held.iter().all(|(_, hidden)| !hidden) {
+                    self.held.clear();
+                    self.state = State::START;
+                    return at - pending;
+                }
             }
         }
-        self.release(secrets.pending(self.state), shown);
+        at
     }
 
     fn take(&mut self, secrets: &Automaton, byte: u8, shown: &mut Vec<u8>) {

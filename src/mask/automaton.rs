@@ -5,6 +5,7 @@
 //! answer.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Where the automaton is in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,12 +33,37 @@ struct Node {
 /// All patterns, searched for at once.
 pub(super) struct Automaton {
     nodes: Vec<Node>,
-    edges: HashMap<(u32, u8), u32>,
+    edges: HashMap<(u32, u8), u32, BuildHasherDefault<EdgeHasher>>,
+}
+
+/// Mixes a node's number and a byte. Nobody chooses the numbers, so that a strong
+/// hash would only cost time, at each byte of a text.
+#[derive(Default)]
+struct EdgeHasher(u64);
+
+impl Hasher for EdgeHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u8(*byte));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u32(u32::from(byte));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        let mixed = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // The table takes the low bits, and the product has its best ones above.
+        self.0 = mixed ^ (mixed >> 32);
+    }
 }
 
 impl Automaton {
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node::default()], edges: HashMap::new() }
+        Self { nodes: vec![Node::default()], edges: HashMap::default() }
     }
 
     /// Adds a pattern that isn't empty. Only before [`Automaton::link`].
@@ -102,11 +128,6 @@ impl Automaton {
                 None => at = self.node(at).fail,
             }
         }
-    }
-
-    /// Whether a pattern begins with this byte.
-    pub(super) fn begins(&self, byte: u8) -> bool {
-        self.edges.contains_key(&(0, byte))
     }
 
     /// The length of the longest pattern that ends with the last byte; 0: none.
