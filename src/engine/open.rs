@@ -14,8 +14,9 @@ use crate::resolve::request::FrozenRequest;
 use crate::snapshot::Snapshot;
 use crate::store::StoredRun;
 
-/// The most runs that are kept ready.
-const MAX_RUNS: usize = 4_096;
+/// The most runs that are kept ready. Another one costs no memory, and is read from
+/// the store when it is asked for.
+const MAX_RUNS: usize = 256;
 /// The most bytes of them all, about.
 const MAX_BYTES: usize = 256 << 20;
 /// What a run costs beside its record and its secrets.
