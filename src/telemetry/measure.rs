@@ -1,10 +1,13 @@
 //! All metrics, each with labels of a closed set: what callers, runs and
 //! parameters are called is in none.
 
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -39,6 +42,39 @@ const UPKEEP: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
 const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// What requests are counted with; nothing before [`install`].
+static OF_REQUESTS: OnceLock<OfRequests> = OnceLock::new();
+
+/// Handles that are found once: to look one up by its labels costs more than to
+/// count.
+struct OfRequests {
+    in_flight: Gauge,
+    by_answer: RwLock<HashMap<[&'static str; 3], (Counter, Histogram)>>,
+}
+
+impl OfRequests {
+    /// The count of these answers, and the times of the rpc.
+    fn answered(
+        &self,
+        rpc: &'static str,
+        code: &'static str,
+        reason: &'static str,
+    ) -> (Counter, Histogram) {
+        let key = [rpc, code, reason];
+        let known =
+            self.by_answer.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let made = (
+                counter!(REQUESTS, "rpc" => rpc, "code" => code, "reason" => reason),
+                histogram!(REQUEST_SECONDS, "rpc" => rpc),
+            );
+            let mut all = self.by_answer.write().unwrap_or_else(PoisonError::into_inner);
+            all.insert(key, made.clone());
+            made
+        })
+    }
+}
+
 /// All that was counted.
 #[derive(Clone)]
 pub struct Counted(PrometheusHandle);
@@ -68,6 +104,8 @@ pub fn install() -> Option<Counted> {
     metrics::set_global_recorder(recorder).ok()?;
     describe();
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let in_flight = gauge!(IN_FLIGHT);
+    OF_REQUESTS.set(OfRequests { in_flight, by_answer: RwLock::default() }).ok()?;
     Some(Counted(handle))
 }
 
@@ -101,14 +139,19 @@ fn describe() {
 
 /// A request has come; [`request`] follows.
 pub fn request_begun() {
-    gauge!(IN_FLIGHT).increment(1.0);
+    if let Some(requests) = OF_REQUESTS.get() {
+        requests.in_flight.increment(1.0);
+    }
 }
 
 /// A request was answered.
 pub fn request(rpc: &'static str, code: &'static str, reason: &'static str, took: Duration) {
-    gauge!(IN_FLIGHT).decrement(1.0);
-    counter!(REQUESTS, "rpc" => rpc, "code" => code, "reason" => reason).increment(1);
-    histogram!(REQUEST_SECONDS, "rpc" => rpc).record(took);
+    if let Some(requests) = OF_REQUESTS.get() {
+        requests.in_flight.decrement(1.0);
+        let (answers, seconds) = requests.answered(rpc, code, reason);
+        answers.increment(1);
+        seconds.record(took);
+    }
 }
 
 /// A run was resolved, or could not be.
