@@ -14,7 +14,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _,
-    Statement as _, raw_sql,
+    Statement as _,
 };
 
 use self::bind::Bound;
@@ -60,7 +60,6 @@ impl Postgres {
     async fn probe(&self, probe: &Probe<'_>) -> Result<Vec<String>, SourceError> {
         let text = probe.read.query.as_deref().ok_or(Cause::BadAnswer)?;
         let mut lease = self.pool.lease().await?;
-        begin(&mut lease.connection).await?;
         let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
         let statement = match prepare(&mut lease.connection, numbered.clone()).await {
             Ok(statement) => statement,
@@ -99,7 +98,6 @@ async fn ask(
     read: &Read,
     limit: usize,
 ) -> Result<Raw, SourceError> {
-    begin(connection).await?;
     let numbered = query::numbered(text).map_err(|_| Cause::BadAnswer)?;
     let statement = prepare(connection, numbered.clone()).await?;
     let arguments = arguments(&statement, read)?;
@@ -130,16 +128,6 @@ async fn ask(
     }
     drop(rows);
     Ok(answer)
-}
-
-/// A transaction that the server lets nothing be written in. It stops working
-/// for a client that is gone, where it knows how.
-async fn begin(connection: &mut PgConnection) -> Result<(), Cause> {
-    const BEGIN: &str = "begin read only; \
-        select set_config('client_connection_check_interval', '1s', true) \
-        where current_setting('client_connection_check_interval', true) is not null";
-    raw_sql(BEGIN).execute(connection).await.map_err(|error| cause::asking(&error))?;
-    Ok(())
 }
 
 /// The most bytes of one row as text: of any that may be taken, and its escapes.

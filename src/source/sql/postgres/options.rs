@@ -49,8 +49,9 @@ fn options(settings: &ServerSettings) -> Result<PgConnectOptions, ConnectError> 
         .database(&server.database)
         .port(server.port.unwrap_or(PORT))
         .application_name("paramd")
-        // One statement at a time; the session forgets it when it is returned.
-        .statement_cache_capacity(1)
+        // The session forgets its statements when it is returned: none is kept here, so
+        // that nobody has to tell the server of it, which takes a round trip.
+        .statement_cache_capacity(0)
         .disable_statement_logging()
         // What a session begins with is also what `discard all` returns it to.
         .options([

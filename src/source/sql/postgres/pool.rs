@@ -48,11 +48,13 @@ impl Pool {
         Arc::new(Self { login, turns, idle: Mutex::default(), reaping: AtomicBool::new(false) })
     }
 
-    /// One that lives: one that is kept, or a new one.
+    /// One that lives, in a transaction in which nothing can be written: one that is
+    /// kept, or a new one.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, SourceError> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Cause::ServerError)?;
         while let Some(mut connection) = self.kept() {
-            let alive = tokio::time::timeout(ALIVE, connection.ping()).await;
+            // That it can be begun also shows that it lives.
+            let alive = tokio::time::timeout(ALIVE, begin(&mut connection)).await;
             if matches!(alive, Ok(Ok(()))) {
                 return Ok(Lease { connection, pool: Arc::clone(self), _turn: turn });
             }
@@ -61,7 +63,8 @@ impl Pool {
         }
         let options = self.login.options()?;
         let made = PgConnection::connect_with(&options).await;
-        let connection = made.map_err(|error| cause::connecting(&error))?;
+        let mut connection = made.map_err(|error| cause::connecting(&error))?;
+        begin(&mut connection).await?;
         Ok(Lease { connection, pool: Arc::clone(self), _turn: turn })
     }
 
@@ -81,6 +84,16 @@ impl Pool {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A transaction that the server lets nothing be written in. It stops working
+/// for a client that is gone, where it knows how.
+async fn begin(connection: &mut PgConnection) -> Result<(), Cause> {
+    const BEGIN: &str = "begin read only; \
+        select set_config('client_connection_check_interval', '1s', true) \
+        where current_setting('client_connection_check_interval', true) is not null";
+    raw_sql(BEGIN).execute(connection).await.map_err(|error| cause::asking(&error))?;
+    Ok(())
 }
 
 /// Closes connections that nobody uses, as long as there are any.
@@ -116,6 +129,7 @@ impl Lease {
 
     async fn clean(&mut self) -> Result<(), sqlx::Error> {
         raw_sql("rollback").execute(&mut self.connection).await?;
+        // What it knows of the server's types.
         self.connection.clear_cached_statements().await?;
         raw_sql("discard all").execute(&mut self.connection).await?;
         Ok(())
