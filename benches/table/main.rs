@@ -1,7 +1,7 @@
 //! The table "Fast": what the daemon does, beside programs that do no more than
 //! they must, in the same round and by the same client.
 //!
-//!     scripts/bench [--quick] [--rounds N] [--seconds S] [NAME…]
+//!     scripts/bench [--quick] [--rounds N] [--seconds S] [--markdown] [NAME…]
 //!
 //! A row is run whose name has one of the words in it; without words, all are.
 //! Daemon, baseline and client are processes of their own.
@@ -38,14 +38,16 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// How long one side of a repetition lasts where it is a matter of rate.
     pub(crate) span: Duration,
+    /// Whether the table is told as a page has it.
+    markdown: bool,
     /// Words of the rows that are wanted; none: all.
     wanted: Vec<String>,
 }
 
 impl Options {
     fn read(arguments: impl Iterator<Item = String>) -> Self {
-        let mut options =
-            Self { rounds: 5, span: Duration::from_millis(1_500), wanted: Vec::new() };
+        let span = Duration::from_millis(1_500);
+        let mut options = Self { rounds: 5, span, markdown: false, wanted: Vec::new() };
         let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
             let mut number = |name: &str| -> f64 {
@@ -59,6 +61,7 @@ impl Options {
                     options.rounds = 1;
                     options.span = Duration::from_millis(500);
                 }
+                "--markdown" => options.markdown = true,
                 "--rounds" => options.rounds = number("--rounds") as usize,
                 "--seconds" => options.span = Duration::from_secs_f64(number("--seconds")),
                 word => options.wanted.push(word.to_owned()),
@@ -83,5 +86,9 @@ fn main() {
     let options = Options::read(arguments);
     let mut table = Table::new();
     runtime.block_on(rows::all(&options, &mut table));
-    println!("{table}");
+    if options.markdown {
+        println!("{}", table.markdown());
+    } else {
+        println!("{table}");
+    }
 }

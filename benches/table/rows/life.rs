@@ -61,7 +61,7 @@ async fn answers(socket: &std::path::Path) -> Option<()> {
 }
 
 async fn open_runs(options: &Options, table: &mut Table) {
-    const RUNS: usize = 2_000;
+    const RUNS: usize = 4_000;
     let mut each = Vec::new();
     for _ in 0..options.rounds {
         let stage = Stage::start().await;
@@ -74,8 +74,8 @@ async fn open_runs(options: &Options, table: &mut Table) {
             }
             memory(stage.daemon.pid()).1 as f64
         };
-        // What is allocated once is, by now.
-        let before = resolve(500).await;
+        // What is allocated once, or kept of the first runs, is there by now.
+        let before = resolve(1_000).await;
         let after = resolve(RUNS).await;
         each.push((after - before) / RUNS as f64 / 1024.0);
         stage.daemon.stop();
