@@ -14,6 +14,13 @@ use crate::store::RunEnd;
 pub enum Refusal {
     /// No credential, or one that isn't good.
     Unauthenticated,
+    /// Asked too often.
+    RateLimited {
+        /// Which limit it was.
+        limit: &'static str,
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// Not permitted, or not there. A reveal tells the names that it refuses.
     AccessDenied {
         /// Fields of the request, such as `names[2]`.
@@ -229,6 +236,7 @@ impl Refusal {
         use crate::source::FailureClass;
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",

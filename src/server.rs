@@ -11,6 +11,7 @@ mod listen;
 mod patience;
 mod services;
 mod status;
+mod strangers;
 mod tls;
 
 use std::future::Future;

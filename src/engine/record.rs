@@ -21,11 +21,11 @@ impl Engine {
         event
     }
 
-    /// Records that a caller didn't prove who it is.
-    pub async fn unauthenticated(&self, trace_id: String) -> Refusal {
+    /// Records that a caller didn't prove who it is, and what it is told.
+    pub async fn unauthenticated(&self, trace_id: String, told: Refusal) -> Refusal {
         let caller = Caller { principal: Principal::anonymous(), trace_id };
         let event = self.event(&caller, Action::Authenticate);
-        self.refuse(event, Refusal::Unauthenticated).await
+        self.refuse(event, told).await
     }
 
     /// Records durably.

@@ -1,6 +1,7 @@
 //! Connections: each listener takes its own, and a TLS handshake holds up nobody.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,6 +36,8 @@ pub(super) struct Peer {
     pub(super) uid: Option<u32>,
     /// The certificate, verified.
     pub(super) certificate: Option<Arc<Shown>>,
+    /// The address, on TCP.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// The connections of all listeners. Nothing is accepted any more once it goes.
@@ -102,13 +105,13 @@ impl Door {
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                let peer = Peer { uid, certificate: None };
+                let peer = Peer { uid, certificate: None, address: None };
                 let stream = Transport::Unix(Lenient::new(stream));
                 self.hand_over(Connection::new(stream, peer, preface, place)).await;
             }
             Listener::Tcp(listener, None) => {
-                let (stream, _) = listener.accept().await?;
-                let peer = Peer { uid: None, certificate: None };
+                let (stream, from) = listener.accept().await?;
+                let peer = Peer { uid: None, certificate: None, address: Some(from.ip()) };
                 stream.set_nodelay(true)?;
                 let stream = Transport::Plain(stream);
                 self.hand_over(Connection::new(stream, peer, preface, place)).await;
@@ -118,12 +121,12 @@ impl Door {
                 let Ok(turn) = Arc::clone(&self.handshakes).acquire_owned().await else {
                     return Ok(());
                 };
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let (tls, ready) = (Arc::clone(tls), self.ready.clone());
                 let limit = self.limits.handshake;
                 tokio::spawn(async move {
-                    let stream = greet(stream, &tls, limit).await;
+                    let stream = greet(stream, from.ip(), &tls, limit).await;
                     drop(turn);
                     if let Some((stream, peer)) = stream {
                         let stream = Transport::Tls(Box::new(stream));
@@ -146,6 +149,7 @@ impl Door {
 /// `debug`, by its kind: an alert's text is made by the other end.
 async fn greet(
     stream: TcpStream,
+    from: IpAddr,
     tls: &Tls,
     limit: Duration,
 ) -> Option<(TlsStream<TcpStream>, Peer)> {
@@ -162,7 +166,7 @@ async fn greet(
     };
     let chain = stream.get_ref().1.peer_certificates();
     let certificate = chain.and_then(<[_]>::first).map(|leaf| Arc::new(Shown::read(leaf)));
-    Some((stream, Peer { uid: None, certificate }))
+    Some((stream, Peer { uid: None, certificate, address: Some(from) }))
 }
 
 /// A connection that is ready for HTTP/2.

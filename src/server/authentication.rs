@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_token_that_is_sent_is_never_passed_over() {
         let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
-        let peer = Peer { uid: Some(1), certificate: None };
+        let peer = Peer { uid: Some(1), certificate: None, address: None };
         for (sent, why) in [
             (&["Bearer paramd_token_x"][..], Unknown::Token(Refused::Unknown)),
             (&["bearer paramd_token_x"], Unknown::Token(Refused::Unknown)),

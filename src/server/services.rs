@@ -15,6 +15,8 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument as _, Span};
 
+use super::accept::Peer;
+use super::strangers::{Strangers, Turn};
 use super::{authentication, status};
 use crate::engine::{Caller, Engine, Refusal};
 use crate::proto::server::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
@@ -39,11 +41,12 @@ const MESSAGE_LIMIT: usize = 4 << 20;
 struct Edge {
     engine: Arc<Engine>,
     tokens: Arc<Tokens>,
+    strangers: Arc<Strangers>,
 }
 
 /// The four services.
 pub(super) fn routes(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Routes {
-    let edge = Edge { engine, tokens };
+    let edge = Edge { engine, tokens, strangers: Arc::new(Strangers::new()) };
     macro_rules! limited {
         ($server:ident) => {
             $server::new(edge.clone())
@@ -91,21 +94,40 @@ impl Edge {
                 Ok(Caller { principal, trace_id: authentication::trace_id(request.metadata()) })
             }
             Err(why) => {
-                let refusal = self.unknown(line.rpc, request.metadata(), why).await;
+                let peer = request.extensions().get();
+                let refusal = self.unknown(line.rpc, request.metadata(), peer, why).await;
                 Err(line.refuse(&refusal))
             }
         }
     }
 
-    /// Records that nobody can tell who calls.
+    /// Records that nobody can tell who calls; of too many one a minute.
     async fn unknown(
         &self,
         rpc: &'static str,
         metadata: &MetadataMap,
+        peer: Option<&Peer>,
         why: authentication::Unknown,
     ) -> Refusal {
-        tracing::info!(rpc, %why, "a caller can't be told");
-        self.engine.unauthenticated(authentication::trace_id(metadata)).await
+        let trace_id = authentication::trace_id(metadata);
+        match self.strangers.turn(peer) {
+            Turn::Answer => {
+                tracing::info!(rpc, %why, "a caller can't be told");
+                self.engine.unauthenticated(trace_id, Refusal::Unauthenticated).await
+            }
+            Turn::Over { wait: retry_after, tell } => {
+                let refusal = Refusal::RateLimited { limit: "failed_logins", retry_after };
+                if !tell {
+                    return refusal;
+                }
+                tracing::warn!(
+                    rpc,
+                    %why,
+                    "too many callers can't be told: of the next minute only the metrics count them"
+                );
+                self.engine.unauthenticated(trace_id, refusal).await
+            }
+        }
     }
 }
 
@@ -167,6 +189,10 @@ impl Line {
             span.record("otel.status_code", "ERROR");
         }
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        // A flood of strangers must not fill the disk.
+        if reason == "RATE_LIMITED" && principal.is_empty() {
+            return;
+        }
         tracing::info!(rpc, principal, run, step, code, reason, ms, trace_id, "request");
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn fits(answer: &impl prost::Message) -> Result<(), Refusal> {
 pub(super) fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::Unauthenticated => Code::Unauthenticated,
+        Refusal::RateLimited { .. } => Code::ResourceExhausted,
         Refusal::AccessDenied { .. } => Code::PermissionDenied,
         Refusal::Invalid(_) => Code::InvalidArgument,
         Refusal::AuditUnavailable | Refusal::StoreUnavailable | Refusal::NotServing => {
@@ -88,6 +89,9 @@ pub(super) fn code(refusal: &Refusal) -> Code {
 fn message(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Unauthenticated => "who calls could not be told".to_owned(),
+        Refusal::RateLimited { limit, .. } => {
+            format!("asked too often: the limit of `{limit}` is reached; try again later")
+        }
         // INVARIANT: the same whether the thing exists or not.
         Refusal::AccessDenied { .. } => "not permitted, or not there".to_owned(),
         Refusal::Invalid(violations) => wrong_request(violations.len()),

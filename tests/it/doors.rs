@@ -4,6 +4,7 @@
 mod certificates;
 mod refused;
 mod slow;
+mod strangers;
 mod streams;
 mod tokens;
 

@@ -78,7 +78,7 @@ async fn a_failure_names_what_was_asked_and_the_keyword() {
 #[tokio::test]
 async fn who_proves_nothing_is_recorded() {
     let bench = Bench::new(good());
-    let refusal = bench.engine.unauthenticated(String::new()).await;
+    let refusal = bench.engine.unauthenticated(String::new(), Refusal::Unauthenticated).await;
     assert_eq!(refusal.reason(), "UNAUTHENTICATED");
     let event = bench.events().pop().unwrap();
     assert_eq!(line(&event), "Authenticate Denied UNAUTHENTICATED");

@@ -98,7 +98,7 @@ impl Streaming {
         let Self { edge, metadata, peer, line, .. } = self;
         match authentication::shown(metadata, peer.as_ref(), &edge.tokens) {
             Ok(_) => Ok(next),
-            Err(why) => Err(edge.unknown(line.rpc, metadata, why).await),
+            Err(why) => Err(edge.unknown(line.rpc, metadata, peer.as_ref(), why).await),
         }
     }
 }

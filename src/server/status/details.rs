@@ -108,6 +108,9 @@ fn told<'a>(mut room: usize, problems: impl Iterator<Item = Told<'a>>) -> Vec<To
 fn retry_delay(refusal: &Refusal) -> Option<Duration> {
     match refusal {
         Refusal::AuditUnavailable | Refusal::StoreUnavailable => Some(RETRY_DELAY),
+        Refusal::RateLimited { retry_after, .. } => {
+            Some((*retry_after).clamp(RETRY_DELAY, RETRY_DELAY_LIMIT))
+        }
         Refusal::SourceFailed { failure, .. }
             if failure.cause.class() == FailureClass::Unavailable =>
         {
@@ -130,6 +133,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         | Refusal::ExactUnavailable(_)
         | Refusal::SealingUnsupported
         | Refusal::PositionGone => HashMap::new(),
+        Refusal::RateLimited { limit, .. } => pairs([("limit", (*limit).to_owned())]),
         Refusal::Internal { incident } => pairs([("incident", incident.clone())]),
         Refusal::PipelineNotFound { pipeline } => pairs([("pipeline", pipeline.clone())]),
         Refusal::EnvironmentNotFound { pipeline, environment } => {

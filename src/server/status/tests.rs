@@ -45,6 +45,7 @@ fn refusals() -> Vec<Refusal> {
     vec![
         Refusal::AccessDenied { fields: Vec::new() },
         Refusal::Invalid(vec![violation("run", "expected a run")]),
+        Refusal::RateLimited { limit: "failed_logins", retry_after: Duration::ZERO },
         Refusal::AuditUnavailable,
         Refusal::StoreUnavailable,
         Refusal::NotServing,
@@ -132,7 +133,7 @@ fn every_refusal_is_told_as_the_contract_has_it() {
         assert!(!status.message().is_empty());
         left.remove(&info.reason);
     }
-    let later = ["RATE_LIMITED", "SEALING_REQUIRED"];
+    let later = ["SEALING_REQUIRED"];
     assert_eq!(left.into_iter().collect::<Vec<_>>(), later);
 }
 

@@ -13,10 +13,9 @@ use crate::support::root;
 use crate::support::status::Problem;
 
 /// Reasons that nothing can bring about yet.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 3] = [
     ("INTERNAL", "a fault of paramd: whoever finds a way to one mends it"),
     ("POSITION_GONE", "nothing is removed from the log yet: there is no retention"),
-    ("RATE_LIMITED", "nothing limits how often somebody asks yet"),
     ("SEALING_REQUIRED", "no policy can ask for sealed answers yet"),
 ];
 
@@ -87,7 +86,7 @@ fn no_other_reason_can_leave() {
     let told = words("pub fn reason(&self)");
     assert!(told.is_subset(&table), "{:?}", told.difference(&table));
     let unmade: Vec<&str> = table.difference(&told).map(String::as_str).collect();
-    assert_eq!(unmade, ["RATE_LIMITED", "SEALING_REQUIRED"]);
+    assert_eq!(unmade, ["SEALING_REQUIRED"]);
     let mut of_problems = problems();
     assert!(of_problems.len() >= 17, "the table is read");
     // The names that a reveal refuses.

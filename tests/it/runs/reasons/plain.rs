@@ -60,10 +60,22 @@ pub(super) async fn names_and_requests(reached: &mut Reached) {
     let config = small();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
     let mut client = daemon.client().await;
-    let mut request = tonic::Request::new(context(&run("small", "a"), "go"));
-    request.metadata_mut().insert("authorization", "Bearer nobodys".parse().unwrap());
-    let answer = client.context.get_context(request).await;
+    let nobodys = || {
+        let mut request = tonic::Request::new(context(&run("small", "a"), "go"));
+        request.metadata_mut().insert("authorization", "Bearer nobodys".parse().unwrap());
+        request
+    };
+    let answer = client.context.get_context(nobodys()).await;
     reached.note("GetContext", "UNAUTHENTICATED", answer);
+    let answers = (0..1_000).map(|_| {
+        let mut context = client.context.clone();
+        async move { context.get_context(nobodys()).await }
+    });
+    let answers = futures_util::future::join_all(answers).await;
+    let is_over = |answer: &Result<_, tonic::Status>| {
+        answer.as_ref().is_err_and(|status| status.code() == tonic::Code::ResourceExhausted)
+    };
+    reached.note("GetContext", "RATE_LIMITED", answers.into_iter().find(is_over).unwrap());
 
     let absent = GetPipelineRequest { pipeline: "absent".into() };
     let answer = client.pipelines.get_pipeline(absent).await;
