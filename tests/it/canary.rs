@@ -3,7 +3,7 @@
 //! that was written is searched for them, in every form. Leaks that are planted
 //! into what was written, one of each form in each place, must all be found.
 //!
-//! `PARAMD_CANARY_LONG=1` plants four times as many and calls the commands with
+//! `PARAMD_CANARY_LONG=1` plants twice as many and calls the commands with
 //! all of them.
 
 mod drive;
@@ -19,6 +19,8 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Instant;
+
+use rustix::process::Signal;
 
 use self::drive::{Drive, commands, misplaced, processes, rpcs, sources, tokens};
 use self::forms::FORMS;
@@ -37,7 +39,7 @@ const LONG: &str = "PARAMD_CANARY_LONG";
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_where_it_does_not_belong() {
     let begun = Instant::now();
-    let each = if std::env::var_os(LONG).is_some() { 256 } else { 64 };
+    let each = if std::env::var_os(LONG).is_some() { 128 } else { 64 };
     let mut planted = Planted::new(each);
     let servers = Servers::start().await;
     let config = plant::configure(&servers, &mut planted).await;
@@ -58,12 +60,12 @@ async fn no_secret_is_where_it_does_not_belong() {
     until_an_abort(&mut drive, first, &config, port).await;
     assert!(servers.postgres.log().contains("told: "), "PostgreSQL was told to speak of values");
     let second = started_again(&config, &planted).await;
-    until_a_kill(&mut drive, second, servers, port).await;
+    until_a_fault(&mut drive, second, &config, servers, port).await;
     receiver.wait_for("RevealSecrets").await;
     drive.sinks.add("spans", receiver.bytes());
     let is_key = |name: &str| name.ends_with(".key");
     let state = config.path.join("state");
-    sinks::files(&state, drive.sinks, "what a killed daemon leaves", &is_key);
+    sinks::files(&state, drive.sinks, "the store's folder after a crash", &is_key);
     sources::broken_store(&mut drive, &config);
     processes::left(&mut drive, &config, "files that are left");
     let mut message = [0; 4_096];
@@ -109,7 +111,7 @@ async fn until_an_abort(drive: &mut Drive<'_>, daemon: Daemon, config: &Config, 
     sources::refuse_a_bundle(drive, &daemon, config).await;
     drive.sinks.add("metrics", scraped(metrics).await);
     let log = daemon.log();
-    processes::abort(drive, daemon, config);
+    processes::crash(drive, daemon, config, Signal::ABORT);
     heard(&log);
     drive.sinks.add("the daemon's log as text", log);
 }
@@ -125,13 +127,19 @@ async fn started_again(config: &Config, planted: &Planted) -> Daemon {
 }
 
 /// Its life, in which the sources die.
-async fn until_a_kill(drive: &mut Drive<'_>, daemon: Daemon, servers: Servers, metrics: u16) {
+async fn until_a_fault(
+    drive: &mut Drive<'_>,
+    daemon: Daemon,
+    config: &Config,
+    servers: Servers,
+    metrics: u16,
+) {
     sources::after_an_abort(drive, &daemon).await;
     sources::dead(drive, &daemon, servers).await;
     rpcs::audit(drive, &daemon).await;
     drive.sinks.add("metrics", scraped(metrics).await);
     drive.sinks.add("the daemon's log as JSON", daemon.log());
-    daemon.kill();
+    processes::crash(drive, daemon, config, Signal::SEGV);
 }
 
 /// The daemon with all it has to say, and with what sources read of its variables.
@@ -183,8 +191,9 @@ fn keys(config: &Config, token: &str, planted: &mut Planted) {
         let (_, digits) = line.trim().rsplit_once(':').unwrap();
         planted.add(&format!("{name} key"), hex::decode(digits).unwrap());
     }
-    planted.add("bearer token's random part", token.rsplit('_').next().unwrap());
-    planted.add("bearer token", token);
+    let random = token.rsplit('_').next().unwrap();
+    planted.add("bearer token's random part", random);
+    planted.add_after(token.len() - random.len(), "bearer token", token);
 }
 
 /// Searches all places for all secrets, and for a leak of each form that is put

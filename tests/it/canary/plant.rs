@@ -79,7 +79,12 @@ impl Planted {
 
     /// Adds one that no pipeline reads.
     pub(super) fn add(&mut self, name: &str, bytes: impl Into<Vec<u8>>) {
-        self.others.push(Secret::of_bytes(name, bytes.into()));
+        self.add_after(0, name, bytes);
+    }
+
+    /// Adds one that begins with so many bytes that are no secret.
+    pub(super) fn add_after(&mut self, known: usize, name: &str, bytes: impl Into<Vec<u8>>) {
+        self.others.push(Secret::of_bytes(name, bytes.into(), known));
     }
 
     /// All of them.

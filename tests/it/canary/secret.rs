@@ -27,9 +27,11 @@ const HEX: &[u8] = b"0123456789abcdef";
 const DIGIT: &[u8] = b"0123456789";
 
 impl Secret {
-    /// One whose every byte is as random as bytes can be.
-    pub(super) fn of_bytes(name: &str, bytes: Vec<u8>) -> Self {
-        let bits = vec![59; bytes.len()];
+    /// One whose every byte is as random as bytes can be, after so many that are
+    /// known.
+    pub(super) fn of_bytes(name: &str, bytes: Vec<u8>, known: usize) -> Self {
+        let mut bits = vec![0; known];
+        bits.resize(bytes.len(), 59);
         Self { name: name.to_owned(), bytes, bits }
     }
 

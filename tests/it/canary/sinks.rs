@@ -13,13 +13,14 @@ pub(super) struct Sink {
 }
 
 /// All places by name: whether they are text, and a sign that each was looked at.
-const PLACES: [(&str, bool, &str); 31] = [
+const PLACES: [(&str, bool, &str); 32] = [
     ("the daemon's log as text", true, "paramd::server::services: request rpc="),
     ("the daemon's log as JSON", true, "\"target\":\"paramd::server::services\""),
     ("messages of errors", true, "code: "),
     ("details of errors", false, "type.googleapis.com/google.rpc.ErrorInfo"),
     ("metadata of answers and errors", true, "content-type"),
     ("answers", false, "canary"),
+    ("secrets sealed to a key", false, "vault_1"),
     ("requests and answers as Debug", true, "ResolveRunRequest"),
     ("the audit log as it is listed", true, "go-vault"),
     ("the audit log as it is watched", true, "go-vault"),
@@ -27,8 +28,8 @@ const PLACES: [(&str, bool, &str); 31] = [
     ("errors while the sources are dead", true, "SOURCE_UNAVAILABLE"),
     ("the store's file", false, "SQLite format 3"),
     ("the store's write-ahead log", false, "\u{7f}\u{6}"),
-    ("what a killed daemon leaves", false, "SQLite format 3"),
-    ("what an abort leaves", true, "signal: 6"),
+    ("the store's folder after a crash", false, "SQLite format 3"),
+    ("what a crash leaves", true, "signal: 11"),
     ("words on a broken store", true, "error:"),
     ("words on a bundle that is refused", true, "the last good bundle stays in force"),
     ("a panic", true, "error: a fault of paramd at"),

@@ -164,11 +164,23 @@ pub(in crate::canary) fn panics(drive: &mut Drive<'_>) {
     }
 }
 
-/// Aborts the daemon, with room for a core file if it left one.
-pub(in crate::canary) fn abort(drive: &mut Drive<'_>, mut daemon: Daemon, config: &Config) {
-    daemon.signal(Signal::ABORT);
+/// Ends the daemon by a signal, with room for a core file if it left one.
+pub(in crate::canary) fn crash(
+    drive: &mut Drive<'_>,
+    mut daemon: Daemon,
+    config: &Config,
+    signal: Signal,
+) {
+    // The first SIGSEGV that is no fault only takes Rust's own handler away.
+    wait_for("the daemon crashes", LIMIT, || {
+        let runs = daemon.is_running();
+        if runs {
+            daemon.signal(signal);
+        }
+        (!runs).then_some(())
+    });
     let status = daemon.wait();
-    let sink = "what an abort leaves";
+    let sink = "what a crash leaves";
     drive.sinks.add(sink, format!("{status}"));
     assert!(!format!("{status}").contains("core dumped"), "{status}");
     for folder in [Path::new("."), config.around(), &config.path] {

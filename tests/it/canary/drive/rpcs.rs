@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use paramd::envelope::OwnKey;
+use paramd::proto::v1::reveal_secrets_response::Secrets;
 use paramd::proto::v1::watch_events_request::Begin;
 use paramd::proto::v1::{
     AttemptMode, CompleteRunRequest, DiffRunsRequest, ExplainRunRequest, ExtendRunRequest,
     GetContextRequest, GetPipelineRequest, GetRunRequest, ListEventsRequest, ListFailuresRequest,
-    ListPipelinesRequest, ListRunsRequest, PlainSecret, RevealSecretsRequest,
-    RevealSecretsResponse, RunName, RunOutcome, VerifyLogRequest, WatchEventsRequest,
-    reveal_secrets_response,
+    ListPipelinesRequest, ListRunsRequest, PlainSecret, Recipient, RevealSecretsRequest,
+    RevealSecretsResponse, RunName, RunOutcome, SealingSuite, VerifyLogRequest, WatchEventsRequest,
 };
 use prost::Message as _;
 use tonic::{Response, Status};
@@ -130,8 +131,7 @@ pub(super) async fn all_are_revealed(
     for step in [format!("go-{kind}"), format!("large-{kind}")] {
         let answer = reveal(client, run_id, &step, &[]).await.unwrap();
         drive.well("RevealSecrets", &answer);
-        let Some(reveal_secrets_response::Secrets::Plain(plain)) = answer.into_inner().secrets
-        else {
+        let Some(Secrets::Plain(plain)) = answer.into_inner().secrets else {
             panic!("the answer is sealed or empty")
         };
         secrets.extend(plain.secrets);
@@ -143,10 +143,30 @@ pub(super) async fn all_are_revealed(
     }
 }
 
+/// What is on the way of secrets that are sealed to the caller's key.
+async fn sealed(drive: &mut Drive<'_>, client: &mut Client, kind: &str) {
+    let own = OwnKey::generate().unwrap();
+    let asked = |suite: i32| RevealSecretsRequest {
+        run: Some(run("canary", "a")),
+        step: format!("go-{kind}"),
+        all: true,
+        recipient: Some(Recipient { suite, public_key: own.public().to_vec() }),
+        ..RevealSecretsRequest::default()
+    };
+    let suite = SealingSuite::X25519Chacha20Poly1305;
+    let answer = client.context.reveal_secrets(asked(suite.into())).await.unwrap();
+    assert!(matches!(answer.get_ref().secrets, Some(Secrets::Sealed(_))), "it is sealed");
+    drive.well("RevealSecrets", &answer);
+    drive.sinks.add("secrets sealed to a key", answer.into_inner().encode_to_vec());
+    let answer = client.context.reveal_secrets(asked(77)).await;
+    assert!(!drive.keep("RevealSecrets", answer));
+}
+
 /// Reveals: the right ones give every secret, the wrong ones none.
 async fn reveals(drive: &mut Drive<'_>, client: &mut Client) {
     for kind in SOURCES {
         all_are_revealed(drive, client, "a", kind).await;
+        sealed(drive, client, kind).await;
     }
     let names: Vec<_> = drive.misplaced().iter().map(super::Secret::text).collect();
     let others = vec!["all_env".into(), "n".into()];
