@@ -42,8 +42,11 @@ pub enum Action {
     Explain,
     /// Read pipelines, runs and contexts.
     Read,
-    /// Get secret bytes.
+    /// Get secret bytes as they are.
     Reveal,
+    /// Get secret bytes sealed to a key of one's own. The same action for policies,
+    /// with `sealed` in its context.
+    RevealSealed,
     /// End or extend a run.
     Complete,
     /// Read and check the audit log.
@@ -243,7 +246,13 @@ fn context(request: &Request<'_>) -> Option<Context> {
     let text = |name: &str| RestrictedExpression::new_string(name.to_owned());
     let environment = request.environment.map(|name| ("environment", text(name.as_str())));
     let preset = request.preset.map(|name| ("preset", text(name.as_str())));
-    let pairs = environment.into_iter().chain(preset);
+    let sealed = match request.action {
+        Action::Reveal => Some(false),
+        Action::RevealSealed => Some(true),
+        _ => None,
+    };
+    let sealed = sealed.map(|is| ("sealed", RestrictedExpression::new_bool(is)));
+    let pairs = environment.into_iter().chain(preset).chain(sealed);
     Context::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value))).ok()
 }
 

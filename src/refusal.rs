@@ -109,6 +109,8 @@ pub enum Refusal {
     },
     /// This daemon can't seal.
     SealingUnsupported,
+    /// The policies allow it only sealed.
+    SealingRequired,
     /// Ask for one instance, or for fewer names.
     AnswerTooLarge {
         /// The limit in bytes.
@@ -260,6 +262,7 @@ impl Refusal {
             Self::RunEnded { .. } => "RUN_ENDED",
             Self::StepSkipped { .. } => "STEP_SKIPPED",
             Self::SealingUnsupported => "SEALING_UNSUPPORTED",
+            Self::SealingRequired => "SEALING_REQUIRED",
             Self::AnswerTooLarge { .. } => "ANSWER_TOO_LARGE",
             Self::PositionGone => "POSITION_GONE",
             Self::SnapshotUnreadable { .. } => "SNAPSHOT_UNREADABLE",

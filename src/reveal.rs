@@ -78,6 +78,9 @@ pub struct Scope<'a> {
     pub run: &'a RunKey,
     /// The step.
     pub step: &'a StepName,
+    /// Whether they leave sealed to the caller's key: permission for that is none
+    /// for more.
+    pub sealed: bool,
 }
 
 impl Scope<'_> {
@@ -86,7 +89,8 @@ impl Scope<'_> {
         let (pipeline, run_id) = (&self.run.pipeline, self.run.run_id.as_str());
         let step = self.step.as_str();
         let about = Resource::Parameter { pipeline, run_id, step, item, secrets: &[] };
-        permit.covers(Action::Reveal, Some(item)) && permit.is_about(&about)
+        let action = if self.sealed { Action::RevealSealed } else { Action::Reveal };
+        permit.covers(action, Some(item)) && permit.is_about(&about)
     }
 }
 

@@ -48,7 +48,7 @@ impl Action {
             Self::Join => "join",
             Self::Explain => "explain",
             Self::Read => "read",
-            Self::Reveal => "reveal",
+            Self::Reveal | Self::RevealSealed => "reveal",
             Self::Complete => "complete",
             Self::Audit => "audit",
             Self::Fingerprints => "fingerprints",

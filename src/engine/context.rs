@@ -1,6 +1,7 @@
 //! `GetContext` and `RevealSecrets`: what a step is handed.
 
 mod offer;
+mod sealed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,15 +18,22 @@ use super::{
 };
 use crate::access::{Action, Permit, Resource};
 use crate::audit::{self, EventDraft};
-use crate::envelope::{About, BadKey, Form, Sealing};
 use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
 use crate::store::RunEnd;
 use crate::telemetry::{measure, trail};
 use offer::secret_entries;
+use sealed::{about, action, sealing};
 
 pub(super) use offer::Offers;
+
+/// What a reveal asks for.
+struct Asked<'a> {
+    action: Action,
+    wanted: &'a [&'a str],
+    offered: &'a Offers,
+}
 
 /// Encodes a step's view.
 pub(super) type Encode<'a> = dyn Fn(&ContextView<'_>) -> Result<EncodedAnswer, Refusal> + Sync + 'a;
@@ -157,7 +165,7 @@ impl Engine {
             // Decided on the step as a whole where there is nothing inside it.
             _ => {
                 let question = Question {
-                    action: Action::Reveal,
+                    action: action(&request.form),
                     recorded: audit::Action::Reveal,
                     step: Some(step.as_str()),
                 };
@@ -203,10 +211,16 @@ impl Engine {
         let unknown = wanted.iter().filter(|name| offered.get(name).is_none()).count();
         event.unknown_names += u32::try_from(unknown).unwrap_or(u32::MAX);
         name_key(&mut event, &run.request.fingerprint_key);
-        let permits = match self.permits(caller, run, seen, request, &wanted, &offered) {
+        let asked = Asked { action: action(&request.form), wanted: &wanted, offered: &offered };
+        let permits = match self.permits(caller, run, seen, request, &asked) {
             Ok(permits) => permits,
             Err((policy_ids, refusal)) => {
                 event.policy_ids = policy_ids;
+                let sealed = Asked { action: Action::RevealSealed, ..asked };
+                let refusal = match self.permits(caller, run, seen, request, &sealed) {
+                    Ok(_) => Refusal::SealingRequired,
+                    Err(_) => refusal,
+                };
                 return Err(self.refuse(event, refusal).await);
             }
         };
@@ -223,7 +237,7 @@ impl Engine {
         let items: Vec<Item<'_>> =
             wanted.iter().filter_map(|name| Some(offered.get(name)?.item(seen))).collect();
         let key = &run.run.frozen.key;
-        let scope = reveal::Scope { run: key, step: &seen.name };
+        let scope = reveal::Scope { run: key, step: &seen.name, sealed: sealing.is_some() };
         match reveal::open(&self.sealer, scope, &run.sealed, &items, &permits, &recorded) {
             Ok(secrets) => {
                 measure::revealed(secrets.len());
@@ -258,17 +272,16 @@ impl Engine {
         run: &LoadedRun,
         step: &FrozenStep,
         request: &RevealRequest,
-        wanted: &[&str],
-        offered: &Offers,
+        asked: &Asked<'_>,
     ) -> Result<Vec<Permit>, (Vec<String>, Refusal)> {
         let in_force = self.in_force();
         let frozen = &run.run.frozen;
         let (pipeline, run_id) = (&frozen.key.pipeline, frozen.key.run_id.as_str());
         let decide = |resource: Resource<'_>| {
             let environment = Some(&frozen.environment);
-            in_force.decide(caller, Action::Reveal, resource, environment, frozen.preset.as_ref())
+            in_force.decide(caller, asked.action, resource, environment, frozen.preset.as_ref())
         };
-        if wanted.is_empty() {
+        if asked.wanted.is_empty() {
             let resource = Resource::Step { pipeline, run_id, step: step.name.as_str() };
             return decide(resource)
                 .map(|permit| vec![permit])
@@ -276,11 +289,11 @@ impl Engine {
         }
         let unknown = step.decision.action == StepAction::Skip
             || wrong_instance(step, request.instance).is_some();
-        let mut permits = Vec::with_capacity(wanted.len());
+        let mut permits = Vec::with_capacity(asked.wanted.len());
         let mut denied = Vec::new();
         let mut policy_ids = Vec::new();
-        for (index, name) in wanted.iter().enumerate() {
-            let found = offered.get(name);
+        for (index, name) in asked.wanted.iter().enumerate() {
+            let found = asked.offered.get(name);
             let secrets: &[ParameterName] = found.map_or(&[], |one| &one.origins);
             let resource = Resource::Parameter {
                 pipeline,
@@ -310,32 +323,6 @@ impl Engine {
             false => Refusal::AccessDenied { fields: denied },
         };
         Err((policy_ids, refusal))
-    }
-}
-
-/// Begins to seal, where that is asked for.
-fn sealing(form: &Form) -> Result<Option<Sealing>, Refusal> {
-    let bad = |BadKey| {
-        Refusal::Invalid(vec![Violation {
-            field: "recipient.public_key".to_owned(),
-            reason: ViolationReason::InvalidField,
-            description: "expected a public key of X25519".to_owned(),
-        }])
-    };
-    match form {
-        Form::Plain => Ok(None),
-        Form::Sealed(key) => key.begin().map(Some).map_err(bad),
-        Form::Unknown => Err(Refusal::SealingUnsupported),
-    }
-}
-
-fn about(key: &RunKey, step: &StepName, instance: Option<u32>) -> About {
-    About {
-        pipeline: key.pipeline.to_string(),
-        run_id: key.run_id.to_string(),
-        attempt: key.attempt,
-        step: step.to_string(),
-        instance,
     }
 }
 

@@ -79,6 +79,7 @@ pub(super) fn code(refusal: &Refusal) -> Code {
         | Refusal::RunEnded { .. }
         | Refusal::StepSkipped { .. } => Code::FailedPrecondition,
         Refusal::SealingUnsupported => Code::Unimplemented,
+        Refusal::SealingRequired => Code::FailedPrecondition,
         Refusal::AnswerTooLarge { .. } => Code::ResourceExhausted,
         Refusal::PositionGone => Code::OutOfRange,
         Refusal::SnapshotUnreadable { .. } => Code::DataLoss,
@@ -136,6 +137,9 @@ fn message(refusal: &Refusal) -> String {
         Refusal::RunEnded { end } => format!("the run has ended: {}", ended(*end)),
         Refusal::StepSkipped { step } => {
             format!("step `{step}` is skipped in this run, and needs no secrets")
+        }
+        Refusal::SealingRequired => {
+            "the policies allow this only sealed: ask with a `recipient`".to_owned()
         }
         Refusal::SealingUnsupported => {
             "this daemon doesn't know that suite; it seals with the one that the contract has"

@@ -132,6 +132,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         | Refusal::ResolutionFailed(_)
         | Refusal::ExactUnavailable(_)
         | Refusal::SealingUnsupported
+        | Refusal::SealingRequired
         | Refusal::PositionGone => HashMap::new(),
         Refusal::RateLimited { limit, .. } => pairs([("limit", (*limit).to_owned())]),
         Refusal::Internal { incident } => pairs([("incident", incident.clone())]),

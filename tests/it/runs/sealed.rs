@@ -99,6 +99,47 @@ async fn what_can_t_be_sealed_to_is_refused_and_never_answered_in_plain() {
     daemon.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_can_demand_that_answers_are_sealed() {
+    let config = small();
+    config.write_secret("files/token", TOKEN);
+    let policies = r#"@id("all") permit (principal, action, resource);
+@id("sealed") forbid (principal, action == Paramd::Action::"reveal", resource)
+unless { context.sealed };
+@id("not-header") forbid (principal, action == Paramd::Action::"reveal", resource)
+when { resource is Paramd::Parameter && resource.name == "header" };
+"#;
+    config.write("policies/all.cedar", policies);
+    let daemon = Launch::plain(&config.path, config.around()).start().await;
+    let client = daemon.client().await;
+    client.resolve(resolve("small", "a")).await.unwrap();
+    let own = OwnKey::generate().unwrap();
+    let reveal = async |name: &str, key: Option<&[u8]>| {
+        let suite = SealingSuite::X25519Chacha20Poly1305.into();
+        let request = RevealSecretsRequest {
+            all: false,
+            names: vec![name.to_owned()],
+            recipient: key.map(|key| Recipient { suite, public_key: key.to_vec() }),
+            ..asked(suite, &[])
+        };
+        client.context.clone().reveal_secrets(request).await
+    };
+    check_reason(&reveal("env.HEADER", None).await.unwrap_err(), "SEALING_REQUIRED");
+    let answer = reveal("env.HEADER", Some(own.public())).await.unwrap().into_inner();
+    assert!(matches!(answer.secrets, Some(Secrets::Sealed(_))));
+    for key in [None, Some(own.public())] {
+        for name in ["header", "absent"] {
+            check_reason(&reveal(name, key).await.unwrap_err(), "ACCESS_DENIED");
+        }
+    }
+    let events = client.events().await;
+    let reveals = events.iter().filter(|event| event.action() == Action::Reveal);
+    let told: Vec<_> = reveals.map(|event| (event.reason.as_str(), &event.policy_ids)).collect();
+    assert_eq!(told[0], ("SEALING_REQUIRED", &vec!["sealed".to_owned()]));
+    assert_eq!(told[1], ("", &vec!["all".to_owned()]));
+    daemon.stop();
+}
+
 /// Hands on what goes between a client and the daemon, and keeps it.
 fn eavesdrop(folder: &Path, socket: PathBuf) -> (PathBuf, Arc<Mutex<Vec<u8>>>) {
     let (path, heard) = (folder.join("between.sock"), Arc::default());

@@ -209,3 +209,17 @@ pub(super) async fn problems(reached: &mut Reached) {
     reached.note("ResolveRun", "INVALID_REQUEST", resolved(&client, wrong).await);
     daemon.stop();
 }
+
+/// What a policy allows only sealed.
+pub(super) async fn sealing(reached: &mut Reached) {
+    let config = small();
+    let policies = "permit (principal, action, resource);
+        forbid (principal, action == Paramd::Action::\"reveal\", resource) unless { context.sealed };";
+    config.write("policies/all.cedar", policies);
+    let daemon = Launch::plain(&config.path, config.around()).start().await;
+    let mut client = daemon.client().await;
+    client.resolve(resolve("small", "a")).await.unwrap();
+    let answer = client.context.reveal_secrets(reveal(&run("small", "a"), "go")).await;
+    reached.note("RevealSecrets", "SEALING_REQUIRED", answer);
+    daemon.stop();
+}
