@@ -49,8 +49,12 @@ fn collect(secret: &[u8], pieces: &mut BTreeSet<Vec<u8>>) {
 }
 
 /// Whether a line of a secret, or of a leaf of a JSON one, is too short to be
-/// looked for. The lines of JSON itself aren't secret, its leaves are.
+/// looked for. The lines of JSON itself aren't secret, its leaves are; in bytes
+/// that aren't text, a line's end is one by chance.
 pub(super) fn has_short_piece(secret: &[u8]) -> bool {
+    if std::str::from_utf8(secret).is_err() {
+        return false;
+    }
     let short = |text: &[u8]| lines(text).any(|line| !line.is_empty() && !is_maskable(line));
     let Some(tree) = json(secret) else { return short(secret) };
     let mut found = false;

@@ -101,6 +101,8 @@ fn a_line_or_leaf_that_is_too_short_is_known() {
     ] {
         assert_eq!(of(text), found, "{text:?}");
     }
+    let binary = SecretBytes::new(b"\xff-a-key-of-bytes\n\x80ab".to_vec());
+    assert_eq!(coverage(&binary), Coverage::Whole);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl<'a> Line<'a> {
         let lines = text.lines().count();
         if lines > MOST_LINES && !self.words.iter().any(|word| word == "json") {
             let first: Vec<&str> = text.lines().take(FIRST_LINES).collect();
-            text = format!("{}\n… and {} more lines", first.join("\n"), lines - FIRST_LINES);
+            text = format!("{}\n… and so on", first.join("\n"));
         }
         if !text.is_empty() {
             text.push('\n');
