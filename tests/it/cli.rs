@@ -76,7 +76,7 @@ struct Stage {
     config: Config,
 }
 
-/// A configuration with [`PIPELINE`], and its scripts around it.
+/// A configuration with [`PIPELINE`], and the scripts of its steps around it.
 fn shell() -> Config {
     let config = Config::new(SOURCES, "shell", PIPELINE);
     config.write_secret("files/token", TOKEN);
@@ -92,22 +92,7 @@ fn shell() -> Config {
 }
 
 async fn stage() -> Stage {
-    let config = config();
+    let config = shell();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
     Stage { daemon, config }
-}
-
-/// What is served, and the scripts of its steps.
-fn config() -> Config {
-    let config = Config::new(SOURCES, "shell", PIPELINE);
-    config.write_secret("files/token", TOKEN);
-    for (name, text) in [
-        ("first.sh", FIRST),
-        ("extra.sh", "echo extra ran\n"),
-        ("last.sh", "echo last; [ \"$1\" = false ] || exit 37\n"),
-        ("files-token", TOKEN),
-    ] {
-        std::fs::write(config.around().join(name), text).unwrap();
-    }
-    config
 }

@@ -11,7 +11,7 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::commands::LATE;
-use super::{Stage, TOKEN, config};
+use super::{Stage, TOKEN, shell};
 use crate::support::daemon::Launch;
 use crate::support::root;
 use crate::support::terminal::on_terminal;
@@ -176,7 +176,7 @@ fn check_width(text: &str) {
 
 /// A daemon with more to be told about, for one way of printing.
 async fn golden_stage() -> Stage {
-    let config = config();
+    let config = shell();
     config.write("pipelines/late.yaml", LATE);
     std::fs::write(config.around().join("input"), format!("before {TOKEN} after\n")).unwrap();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
