@@ -107,7 +107,7 @@ pub enum Refusal {
         /// The step.
         step: String,
     },
-    /// This daemon can't seal.
+    /// Answers can't be sealed with this suite.
     SealingUnsupported,
     /// The policies allow it only sealed.
     SealingRequired,

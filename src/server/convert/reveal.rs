@@ -52,7 +52,7 @@ fn form(recipient: Option<v1::Recipient>, problems: &mut Vec<Violation>) -> Form
 /// The answer, in plain or sealed.
 ///
 /// # Errors
-/// The library can't seal.
+/// The library could not seal.
 pub(in crate::server) fn write(revealed: Revealed) -> Result<v1::RevealSecretsResponse, Refusal> {
     let Revealed { about, sealing, secrets } = revealed;
     let secrets = match sealing {
