@@ -19,7 +19,7 @@ use cedar_policy::{
 
 use crate::audit::Principal;
 use crate::definition::PolicyFile;
-use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName};
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey};
 use crate::yaml::diagnostic::Problems;
 use decisions::{Decided, Decisions};
 use vocabulary::{VOCABULARY, Vocabulary};
@@ -98,6 +98,10 @@ pub enum Resource<'a> {
 pub struct Request<'a> {
     /// Who asks.
     pub principal: &'a Principal,
+    /// The groups that his credential vouches for.
+    pub groups: &'a [String],
+    /// The one step that his step token is good for, if that is what he shows.
+    pub step: Option<&'a StepKey>,
     /// To do what.
     pub action: Action,
     /// With what.
@@ -208,6 +212,9 @@ impl Policies {
     /// # Errors
     /// No policy permits it, one forbids it, or one fails.
     pub fn decide(&self, request: &Request<'_>) -> Result<Permit, Denied> {
+        if request.step.is_some_and(|step| !is_within(step, request)) {
+            return Err(Denied { policy_ids: Vec::new(), errors: false });
+        }
         if self.dev.as_ref() == Some(request.principal) {
             return Ok(Permit::new(request, Arc::from([DEV_POLICY.to_owned()])));
         }
@@ -240,6 +247,21 @@ impl Policies {
         let asked = cedar_policy::Request::new(principal, action, resource, context, None).ok()?;
         Some(AUTHORIZER.is_authorized(&asked, &self.set, &entities))
     }
+}
+
+/// Whether a step token can be good for this at all, whatever the policies say.
+fn is_within(scope: &StepKey, request: &Request<'_>) -> bool {
+    let good_for = matches!(
+        request.action,
+        Action::Read | Action::Reveal | Action::RevealSealed | Action::Fingerprints
+    );
+    let (of, run, named) = match request.resource {
+        Resource::Step { pipeline, run_id, step }
+        | Resource::Parameter { pipeline, run_id, step, .. } => (pipeline, run_id, step),
+        Resource::Daemon | Resource::Pipeline(_) | Resource::Run { .. } => return false,
+    };
+    let StepKey { run: key, step } = scope;
+    good_for && *of == key.pipeline && run == key.run_id.as_str() && named == step.as_str()
 }
 
 fn context(request: &Request<'_>) -> Option<Context> {

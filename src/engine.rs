@@ -37,7 +37,7 @@ use crate::access::Policies;
 use crate::audit::verify::ChainReport;
 use crate::audit::{Event, Principal};
 use crate::envelope::{About, Sealing};
-use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepName};
+use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey, StepName};
 use crate::plan::Plans;
 use crate::provenance::{Layer, SourceKind};
 use crate::resolve::fetch::Sources;
@@ -70,8 +70,19 @@ pub use watch::{Begin, Watch, Watched};
 pub struct Caller {
     /// The principal.
     pub principal: Principal,
+    /// The groups that the credential vouches for.
+    pub groups: Arc<[String]>,
+    /// The one step that a step token is good for; none: the caller has none.
+    pub step: Option<Arc<StepKey>>,
     /// The caller's W3C trace id; empty: none was sent.
     pub trace_id: String,
+}
+
+impl Caller {
+    /// A caller whose credential vouches for a name alone.
+    pub fn new(principal: Principal, trace_id: String) -> Self {
+        Self { principal, groups: Arc::default(), step: None, trace_id }
+    }
 }
 
 /// A run as it is answered.

@@ -189,6 +189,8 @@ mod tests {
         assert!(problems.list.is_empty(), "{:?}", problems.list);
         for (uid, expected) in [(1000, true), (1001, false)] {
             let request = Request {
+                groups: &[],
+                step: None,
                 principal: &Principal::unix_user(uid),
                 action: Action::Audit,
                 resource: Resource::Daemon,

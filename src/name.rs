@@ -184,6 +184,15 @@ impl fmt::Debug for RunKey {
     }
 }
 
+/// What a step token is good for: one step of one execution.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StepKey {
+    /// The execution.
+    pub run: RunKey,
+    /// The step.
+    pub step: StepName,
+}
+
 /// The candidate that is spelt most like `wanted`, where one is near enough to
 /// be what was meant.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -50,10 +50,13 @@ impl Decisions {
 /// All that the policies are told, in a form that no other question has: each
 /// text comes after its length.
 fn question(request: &Request<'_>) -> Vec<u8> {
-    let Request { principal, action, resource, environment, preset } = request;
+    // Whose step token is good for what is asked was decided before.
+    let Request { principal, groups, step: _, action, resource, environment, preset } = request;
     let mut to = Vec::with_capacity(160);
     to.extend_from_slice(&[*action as u8, principal.kind as u8]);
     put(&mut to, &principal.name);
+    to.extend_from_slice(&groups.len().to_le_bytes());
+    groups.iter().for_each(|group| put(&mut to, group));
     put_resource(&mut to, resource);
     for name in [environment.map(|name| name.as_str()), preset.map(|name| name.as_str())] {
         to.push(u8::from(name.is_some()));
@@ -105,6 +108,7 @@ mod tests {
         let environment: EnvironmentName = "dev".parse().unwrap();
         let preset: PresetName = "dev".parse().unwrap();
         let secrets = ["x".parse().unwrap(), "y".parse().unwrap()];
+        let groups = ["g".to_owned(), "h".to_owned()];
         let item = |pipeline, run_id, step, item, secrets| Resource::Parameter {
             pipeline,
             run_id,
@@ -114,6 +118,8 @@ mod tests {
         };
         let first = Request {
             principal: &one,
+            groups: &[],
+            step: None,
             action: Action::Read,
             resource: item(&a, "r", "s", "i", &secrets[..1]),
             environment: Some(&environment),
@@ -124,6 +130,8 @@ mod tests {
             first,
             Request { principal: &two, ..first },
             Request { principal: &other_kind, ..first },
+            Request { groups: &groups[..1], ..first },
+            Request { groups: &groups, ..first },
             Request { action: Action::Reveal, ..first },
             Request { environment: None, ..first },
             Request { environment: None, preset: Some(&preset), ..first },
@@ -164,7 +172,15 @@ mod tests {
         let ask = |run_id: &str| {
             let resource = Resource::Run { pipeline: &pipeline, run_id };
             let (action, environment, preset) = (Action::Read, None, None);
-            let request = Request { principal: &principal, action, resource, environment, preset };
+            let request = Request {
+                principal: &principal,
+                groups: &[],
+                step: None,
+                action,
+                resource,
+                environment,
+                preset,
+            };
             decisions.of(&request, || decided(true));
         };
         (0..=MAX_DECISIONS).for_each(|run| ask(&run.to_string()));

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::*;
+use crate::name::{RunId, RunKey, StepName};
 use crate::yaml::FileId;
 
 fn file(index: u32, text: &str) -> PolicyFile {
@@ -28,6 +29,7 @@ pub(super) fn policies(text: &str) -> Policies {
 /// A question with everything owned, as short to write as a table's row.
 pub(super) struct Ask {
     principal: Principal,
+    token: Option<StepKey>,
     action: Action,
     what: &'static str,
     environment: Option<&'static str>,
@@ -36,10 +38,22 @@ pub(super) struct Ask {
 
 /// `what` is empty for the daemon, else `PIPELINE[/RUN[/STEP[/ITEM[<SECRET,…]]]]`.
 pub(super) fn ask(uid: u32, action: Action, what: &'static str) -> Ask {
-    Ask { principal: Principal::unix_user(uid), action, what, environment: None, preset: None }
+    let principal = Principal::unix_user(uid);
+    Ask { principal, token: None, action, what, environment: None, preset: None }
 }
 
 impl Ask {
+    /// Asked with a token of the first attempt of `train/1`, for its step `fit`.
+    fn with_token(mut self) -> Self {
+        let run = RunKey {
+            pipeline: PipelineName::parse("train").unwrap(),
+            run_id: RunId::parse("1").unwrap(),
+            attempt: 1,
+        };
+        self.token = Some(StepKey { run, step: StepName::parse("fit").unwrap() });
+        self
+    }
+
     fn within(mut self, environment: &'static str) -> Self {
         self.environment = Some(environment);
         self
@@ -72,6 +86,8 @@ impl Ask {
         let preset = self.preset.map(|name| PresetName::parse(name).unwrap());
         policies.decide(&Request {
             principal: &self.principal,
+            groups: &[],
+            step: self.token.as_ref(),
             action: self.action,
             resource,
             environment: environment.as_ref(),
@@ -128,6 +144,23 @@ fn forbid_beats_permit_and_the_deciding_policies_are_named() {
     check(&set, &ask(1, Read, "train/1"), permitted(&["all", "file0#2"]));
     check(&set, &ask(1, Resolve, "train/1"), permitted(&["all"]));
     check(&set, &ask(1, Fingerprints, "train/1"), denied(&["no-prints"]));
+}
+
+#[test]
+fn a_step_token_is_good_for_its_step_alone_whatever_the_policies_permit() {
+    let set = policies(ALL);
+    for action in ACTIONS {
+        for what in ["", "train", "train/1", "train/1/fit", "train/1/fit/pw<pw"] {
+            let inside = what.starts_with("train/1/fit");
+            let good = inside && matches!(action, Read | Reveal | Fingerprints);
+            let applies = ask(0, action, what).decide(&set).is_ok();
+            let asked = ask(0, action, what).with_token();
+            assert_eq!(asked.decide(&set).is_ok(), good && applies, "{action:?} on `{what}`");
+        }
+        for what in ["train/1/eval", "train/2/fit", "other/1/fit", "train/1/eval/pw<pw"] {
+            check(&set, &ask(0, action, what).with_token(), denied(&[]));
+        }
+    }
 }
 
 #[test]
@@ -291,7 +324,13 @@ proptest! {
             Resource::Parameter { pipeline: &pipeline, run_id, step: "fit", item: &item, secrets }
         };
         let request = |action, resource| Request {
-            principal: &principal, action, resource, environment: None, preset: None,
+            principal: &principal,
+            groups: &[],
+            step: None,
+            action,
+            resource,
+            environment: None,
+            preset: None,
         };
         let run = request(Resolve, Resource::Run { pipeline: &pipeline, run_id });
         prop_assert!(set.decide(&run).is_ok());

@@ -131,8 +131,10 @@ impl InForce {
         environment: Option<&EnvironmentName>,
         preset: Option<&PresetName>,
     ) -> Result<Permit, Denied> {
-        let principal = &caller.principal;
-        self.policies.decide(&Request { principal, action, resource, environment, preset })
+        let Caller { principal, groups, step, trace_id: _ } = caller;
+        let step = step.as_deref();
+        let request = Request { principal, groups, step, action, resource, environment, preset };
+        self.policies.decide(&request)
     }
 
     /// What the policies say where there is no environment to decide on: permitted

@@ -23,7 +23,7 @@ impl Engine {
 
     /// Records that a caller didn't prove who it is, and what it is told.
     pub async fn unauthenticated(&self, trace_id: String, told: Refusal) -> Refusal {
-        let caller = Caller { principal: Principal::anonymous(), trace_id };
+        let caller = Caller::new(Principal::anonymous(), trace_id);
         let event = self.event(&caller, Action::Authenticate);
         self.refuse(event, told).await
     }

@@ -213,7 +213,7 @@ pub(super) fn in_force(files: &[(&str, &str)], sources: Sources) -> InForce {
 }
 
 pub(super) fn caller(uid: u32) -> Caller {
-    Caller { principal: Principal::unix_user(uid), trace_id: String::new() }
+    Caller::new(Principal::unix_user(uid), String::new())
 }
 
 pub(super) fn run(run_id: &str) -> RunSelector {

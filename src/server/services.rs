@@ -91,7 +91,7 @@ impl Edge {
         match authentication::principal(request, &self.tokens) {
             Ok(principal) => {
                 line.principal.clone_from(&principal.name);
-                Ok(Caller { principal, trace_id: authentication::trace_id(request.metadata()) })
+                Ok(Caller::new(principal, authentication::trace_id(request.metadata())))
             }
             Err(why) => {
                 let peer = request.extensions().get();
