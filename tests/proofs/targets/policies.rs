@@ -84,6 +84,8 @@ fn requests(principal: &Principal) -> Vec<Request<'_>> {
     let (pipeline, environment, secrets) = &*NAMES;
     let about = |action, resource| Request {
         principal,
+        groups: &[],
+        step: None,
         action,
         resource,
         environment: Some(environment),
