@@ -2,10 +2,13 @@
 //! Cedar policies. What isn't permitted is denied, and so is what can't be
 //! decided without an error.
 
+mod context;
 mod decisions;
 mod entities;
 mod limits;
+mod members;
 mod read;
+mod timed;
 mod vocabulary;
 
 #[cfg(test)]
@@ -13,15 +16,17 @@ mod tests;
 
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, PolicySet, Response, RestrictedExpression,
-};
+use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet, Response};
+use jiff::Timestamp;
 
 use crate::audit::Principal;
-use crate::definition::PolicyFile;
+use crate::definition::{Bundle, Groups, PolicyFile};
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey};
 use crate::yaml::diagnostic::Problems;
 use decisions::{Decided, Decisions};
+use members::Members;
+use read::Checked;
+use timed::Timed;
 use vocabulary::{VOCABULARY, Vocabulary};
 
 pub use vocabulary::SCHEMA;
@@ -110,6 +115,33 @@ pub struct Request<'a> {
     pub environment: Option<&'a EnvironmentName>,
     /// With which preset, where one is concerned.
     pub preset: Option<&'a PresetName>,
+    /// The parameters that the run binds itself, ordered; of actions that don't
+    /// depend on a run's values none.
+    pub overridden: &'a [ParameterName],
+    /// When: one time for all that is asked for one request.
+    pub time: Timestamp,
+}
+
+impl<'a> Request<'a> {
+    /// A question with nothing but who, what and with what, at this time.
+    pub fn new(
+        principal: &'a Principal,
+        action: Action,
+        resource: Resource<'a>,
+        time: Timestamp,
+    ) -> Self {
+        Self {
+            principal,
+            groups: &[],
+            step: None,
+            action,
+            resource,
+            environment: None,
+            preset: None,
+            overridden: &[],
+            time,
+        }
+    }
 }
 
 /// Policies that passed every check against the shipped schema. The default has
@@ -120,6 +152,10 @@ pub struct Policies {
     set: PolicySet,
     /// The principal that may do all under `serve --dev`.
     dev: Option<Principal>,
+    /// Who is in which group by `paramd.yaml`.
+    members: Members,
+    /// What depends on the time, and so isn't remembered.
+    timed: Timed,
     /// What these policies decided before.
     decisions: Arc<Decisions>,
 }
@@ -189,11 +225,23 @@ impl Permit {
 }
 
 impl Policies {
+    /// The policies of a bundle, with its groups; problems as [`Self::read`].
+    pub fn of(bundle: &Bundle, problems: &mut Problems) -> Self {
+        Self::read(&bundle.policies, problems).with_groups(&bundle.settings.groups)
+    }
+
     /// Parses and checks policy files. A file's problem goes to `problems` with
     /// its place; with an error anywhere the result denies everything, because
     /// a `forbid` could be what is missing.
     pub fn read(files: &[PolicyFile], problems: &mut Problems) -> Self {
-        Self { set: read::read(files, problems), dev: None, decisions: Arc::default() }
+        let Checked { set, timed } = read::read(files, problems);
+        Self { set, timed, ..Self::default() }
+    }
+
+    /// Knows who is in which group.
+    #[must_use]
+    pub fn with_groups(self, groups: &Groups) -> Self {
+        Self { members: Members::of(groups), decisions: Arc::default(), ..self }
     }
 
     /// Lets this uid do all, whatever the files forbid: for `serve --dev`.
@@ -207,6 +255,11 @@ impl Policies {
         self.set.is_empty() && self.dev.is_none()
     }
 
+    /// Whether a decision on this action depends on the time.
+    pub fn is_timed(&self, action: Action) -> bool {
+        self.timed.concerns(action)
+    }
+
     /// Decides one question.
     ///
     /// # Errors
@@ -218,8 +271,11 @@ impl Policies {
         if self.dev.as_ref() == Some(request.principal) {
             return Ok(Permit::new(request, Arc::from([DEV_POLICY.to_owned()])));
         }
-        let Decided { permitted, policy_ids, errors } =
-            self.decisions.of(request, || self.decided(request));
+        let Decided { permitted, policy_ids, errors } = match self.timed.concerns(request.action) {
+            // What was decided a moment ago may be out of date.
+            true => self.decided(request),
+            false => self.decisions.of(request, || self.decided(request)),
+        };
         match permitted {
             true => Ok(Permit::new(request, policy_ids)),
             false => Err(Denied { policy_ids: policy_ids.to_vec(), errors }),
@@ -239,11 +295,12 @@ impl Policies {
 
     fn ask(&self, vocabulary: &Vocabulary, request: &Request<'_>) -> Option<Response> {
         static AUTHORIZER: LazyLock<Authorizer> = LazyLock::new(Authorizer::new);
+        let groups = self.members.groups(&request.principal.name, request.groups);
         let (resource, entities) =
-            entities::build(vocabulary, request.principal, &request.resource)?;
+            entities::build(vocabulary, request.principal, &groups, &request.resource)?;
         let principal = vocabulary.principal(&request.principal.name);
         let action = vocabulary.action(request.action);
-        let context = context(request)?;
+        let context = context::of(request, self.timed.concerns(request.action))?;
         let asked = cedar_policy::Request::new(principal, action, resource, context, None).ok()?;
         Some(AUTHORIZER.is_authorized(&asked, &self.set, &entities))
     }
@@ -262,20 +319,6 @@ fn is_within(scope: &StepKey, request: &Request<'_>) -> bool {
     };
     let StepKey { run: key, step } = scope;
     good_for && *of == key.pipeline && run == key.run_id.as_str() && named == step.as_str()
-}
-
-fn context(request: &Request<'_>) -> Option<Context> {
-    let text = |name: &str| RestrictedExpression::new_string(name.to_owned());
-    let environment = request.environment.map(|name| ("environment", text(name.as_str())));
-    let preset = request.preset.map(|name| ("preset", text(name.as_str())));
-    let sealed = match request.action {
-        Action::Reveal => Some(false),
-        Action::RevealSealed => Some(true),
-        _ => None,
-    };
-    let sealed = sealed.map(|is| ("sealed", RestrictedExpression::new_bool(is)));
-    let pairs = environment.into_iter().chain(preset).chain(sealed);
-    Context::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value))).ok()
 }
 
 /// The policies that decided; where some failed, those alone.

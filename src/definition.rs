@@ -8,6 +8,7 @@ mod bundle;
 pub mod glob;
 mod grant;
 mod graph;
+pub mod groups;
 mod layer;
 mod parameter;
 mod pipeline;
@@ -30,6 +31,7 @@ use crate::value::Value;
 use crate::yaml::{FileId, Literal, Place, Spanned};
 
 pub use bundle::{Bundle, PolicyFile, Unread, read_bundle};
+pub use groups::{Groups, Member};
 pub use settings::{Grant, ServerSettings};
 
 /// One `pipelines/<name>.yaml`.

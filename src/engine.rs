@@ -50,6 +50,7 @@ use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flight::Flights;
+use jiff::Timestamp;
 use open::{LoadedRun, OpenRuns};
 use polls::Polls;
 use ready::AnswerKey;
@@ -76,12 +77,14 @@ pub struct Caller {
     pub step: Option<Arc<StepKey>>,
     /// The caller's W3C trace id; empty: none was sent.
     pub trace_id: String,
+    /// When he called: all that is decided for the call is decided at this time.
+    pub time: Timestamp,
 }
 
 impl Caller {
-    /// A caller whose credential vouches for a name alone.
+    /// A caller, now, whose credential vouches for a name alone.
     pub fn new(principal: Principal, trace_id: String) -> Self {
-        Self { principal, groups: Arc::default(), step: None, trace_id }
+        Self { principal, groups: Arc::default(), step: None, trace_id, time: Timestamp::now() }
     }
 }
 

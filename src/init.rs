@@ -188,15 +188,9 @@ mod tests {
         let policies = Policies::read(&[file], &mut problems);
         assert!(problems.list.is_empty(), "{:?}", problems.list);
         for (uid, expected) in [(1000, true), (1001, false)] {
-            let request = Request {
-                groups: &[],
-                step: None,
-                principal: &Principal::unix_user(uid),
-                action: Action::Audit,
-                resource: Resource::Daemon,
-                environment: None,
-                preset: None,
-            };
+            let principal = Principal::unix_user(uid);
+            let epoch = jiff::Timestamp::UNIX_EPOCH;
+            let request = Request::new(&principal, Action::Audit, Resource::Daemon, epoch);
             assert_eq!(policies.decide(&request).is_ok(), expected);
         }
     }

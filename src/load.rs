@@ -35,7 +35,7 @@ pub fn load(directory: &Path) -> Loaded {
     let bundle = read_bundle(directory, &mut loaded.files, &mut loaded.problems);
     loaded.compiled = bundle.map(|bundle| {
         let plans = plan::compile(&bundle, &loaded.files, &mut loaded.problems);
-        let policies = Policies::read(&bundle.policies, &mut loaded.problems);
+        let policies = Policies::of(&bundle, &mut loaded.problems);
         Compiled { bundle, plans, policies }
     });
     loaded.problems = loaded.problems.in_order(&loaded.files);

@@ -50,8 +50,10 @@ impl Decisions {
 /// All that the policies are told, in a form that no other question has: each
 /// text comes after its length.
 fn question(request: &Request<'_>) -> Vec<u8> {
-    // Whose step token is good for what is asked was decided before.
-    let Request { principal, groups, step: _, action, resource, environment, preset } = request;
+    // Whose step token is good for what is asked was decided before, and what depends
+    // on the time isn't remembered.
+    let Request { principal, groups, step: _, action, resource, time: _, .. } = request;
+    let Request { environment, preset, overridden, .. } = request;
     let mut to = Vec::with_capacity(160);
     to.extend_from_slice(&[*action as u8, principal.kind as u8]);
     put(&mut to, &principal.name);
@@ -62,6 +64,8 @@ fn question(request: &Request<'_>) -> Vec<u8> {
         to.push(u8::from(name.is_some()));
         put(&mut to, name.unwrap_or_default());
     }
+    to.extend_from_slice(&overridden.len().to_le_bytes());
+    overridden.iter().for_each(|name| put(&mut to, name.as_str()));
     to
 }
 
@@ -91,6 +95,8 @@ fn put(to: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::access::Action;
     use crate::audit::{Principal, PrincipalKind};
@@ -124,6 +130,8 @@ mod tests {
             resource: item(&a, "r", "s", "i", &secrets[..1]),
             environment: Some(&environment),
             preset: None,
+            overridden: &[],
+            time: Timestamp::UNIX_EPOCH,
         };
         let with = |resource| Request { resource, ..first };
         check(&[
@@ -136,6 +144,8 @@ mod tests {
             Request { environment: None, ..first },
             Request { environment: None, preset: Some(&preset), ..first },
             Request { preset: Some(&preset), ..first },
+            Request { overridden: &secrets[..1], ..first },
+            Request { overridden: &secrets, ..first },
             with(item(&b, "r", "s", "i", &secrets[..1])),
             with(item(&a, "rs", "", "i", &secrets[..1])),
             with(item(&a, "r", "si", "", &secrets[..1])),
@@ -171,16 +181,7 @@ mod tests {
         let decisions = Decisions::default();
         let ask = |run_id: &str| {
             let resource = Resource::Run { pipeline: &pipeline, run_id };
-            let (action, environment, preset) = (Action::Read, None, None);
-            let request = Request {
-                principal: &principal,
-                groups: &[],
-                step: None,
-                action,
-                resource,
-                environment,
-                preset,
-            };
+            let request = Request::new(&principal, Action::Read, resource, Timestamp::UNIX_EPOCH);
             decisions.of(&request, || decided(true));
         };
         (0..=MAX_DECISIONS).for_each(|run| ask(&run.to_string()));

@@ -1,7 +1,7 @@
 //! The entities that one question needs: who asks, and what is asked about with
 //! all that it is in.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
 
@@ -15,11 +15,15 @@ use crate::name::ParameterName;
 pub(super) fn build(
     vocabulary: &Vocabulary,
     principal: &Principal,
+    groups: &BTreeSet<&str>,
     resource: &Resource<'_>,
 ) -> Option<(EntityUid, Entities)> {
     let mut builder = Builder { vocabulary, entities: Vec::with_capacity(6) };
     let kind = kind_name(principal.kind);
-    builder.add(vocabulary.principal(&principal.name), &[("kind", kind)], HashSet::new())?;
+    // Groups have neither attributes nor parents, so they need no entity of their own;
+    // nor do the daemon, a step in whatever run and a secret below.
+    let groups = groups.iter().map(|group| vocabulary.group(group)).collect();
+    builder.add(vocabulary.principal(&principal.name), &[("kind", kind)], groups)?;
     let uid = builder.resource(resource)?;
     let entities = Entities::from_entities(builder.entities, None).ok()?;
     Some((uid, entities))
@@ -74,7 +78,8 @@ impl Builder<'_> {
 
     fn pipeline(&mut self, pipeline: &str) -> Option<EntityUid> {
         let uid = self.vocabulary.pipeline(pipeline);
-        self.add(uid, &[("pipeline", pipeline)], HashSet::new())
+        let daemon = self.vocabulary.daemon.clone();
+        self.add(uid, &[("pipeline", pipeline)], HashSet::from([daemon]))
     }
 
     fn run(&mut self, pipeline: &str, run_id: &str) -> Option<EntityUid> {
@@ -87,7 +92,8 @@ impl Builder<'_> {
         let parent = self.run(pipeline, run_id)?;
         let uid = self.vocabulary.step(pipeline, run_id, step);
         let attributes = [("pipeline", pipeline), ("run_id", run_id), ("step", step)];
-        self.add(uid, &attributes, HashSet::from([parent]))
+        let in_any_run = self.vocabulary.step_in_any_run(pipeline, step);
+        self.add(uid, &attributes, HashSet::from([parent, in_any_run]))
     }
 
     fn item(
@@ -100,7 +106,6 @@ impl Builder<'_> {
     ) -> Option<EntityUid> {
         let mut parents = HashSet::from([self.step(pipeline, run_id, step)?]);
         for secret in secrets {
-            // No entity of its own: it has neither attributes nor parents.
             parents.insert(self.vocabulary.secret(pipeline, secret.as_str()));
         }
         let uid = self.vocabulary.item(pipeline, run_id, step, item);

@@ -14,6 +14,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::limits::{self, Excess};
+use super::timed::Timed;
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::{Action, DEV_POLICY};
 use crate::definition::PolicyFile;
@@ -27,15 +28,31 @@ struct Written<'a> {
     span: Range<usize>,
 }
 
+impl<'a> Written<'a> {
+    fn text(&self) -> &'a str {
+        self.file.text.get(self.span.clone()).unwrap_or(&self.file.text)
+    }
+}
+
+/// Policies that passed every check.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// The policies.
+    pub(super) set: PolicySet,
+    /// What they decide by the time.
+    pub(super) timed: Timed,
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Reader<'a> {
     set: PolicySet,
+    timed: Timed,
     written: BTreeMap<String, Written<'a>>,
 }
 
 /// Reads all files; an error in any of them gives the empty set.
-pub(super) fn read(files: &[PolicyFile], problems: &mut Problems) -> PolicySet {
+pub(super) fn read(files: &[PolicyFile], problems: &mut Problems) -> Checked {
     let before = problems.list.len();
     let mut reader = Reader::default();
     for file in files {
@@ -43,7 +60,8 @@ pub(super) fn read(files: &[PolicyFile], problems: &mut Problems) -> PolicySet {
     }
     reader.validate(problems);
     let failed = problems.list.iter().skip(before).any(|p| p.severity == Severity::Error);
-    if failed { PolicySet::new() } else { reader.set }
+    let Reader { set, timed, .. } = reader;
+    if failed { Checked::default() } else { Checked { set, timed } }
 }
 
 impl<'a> Reader<'a> {
@@ -104,6 +122,7 @@ impl<'a> Reader<'a> {
             problems.error("policy_id", &at, "another policy has the same id");
             return;
         }
+        self.timed.add(policy, written.text());
         self.written.insert(id, written);
     }
 
@@ -238,10 +257,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-const TYPES: &[&str] = &["Principal", "Daemon", "Pipeline", "Run", "Step", "Parameter", "Action"];
+const TYPES: &[&str] =
+    &["Principal", "Group", "Daemon", "Pipeline", "Run", "Step", "Parameter", "Action"];
 
-const ATTRIBUTES: &[&str] =
-    &["kind", "pipeline", "run_id", "step", "name", "environment", "preset"];
+const ATTRIBUTES: &[&str] = &[
+    "kind",
+    "pipeline",
+    "run_id",
+    "step",
+    "name",
+    "environment",
+    "preset",
+    "time",
+    "overridden",
+    "sealed",
+];
 
 fn report_excess(file: &PolicyFile, excess: Excess, problems: &mut Problems) {
     let (message, help, span) = match excess {

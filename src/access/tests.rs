@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::*;
+use crate::definition::Member;
 use crate::name::{RunId, RunKey, StepName};
 use crate::yaml::FileId;
 
@@ -34,12 +35,25 @@ pub(super) struct Ask {
     what: &'static str,
     environment: Option<&'static str>,
     preset: Option<&'static str>,
+    groups: Vec<String>,
+    overridden: Vec<ParameterName>,
+    time: Timestamp,
 }
 
 /// `what` is empty for the daemon, else `PIPELINE[/RUN[/STEP[/ITEM[<SECRET,…]]]]`.
 pub(super) fn ask(uid: u32, action: Action, what: &'static str) -> Ask {
     let principal = Principal::unix_user(uid);
-    Ask { principal, token: None, action, what, environment: None, preset: None }
+    Ask {
+        principal,
+        token: None,
+        action,
+        what,
+        environment: None,
+        preset: None,
+        groups: Vec::new(),
+        overridden: Vec::new(),
+        time: Timestamp::UNIX_EPOCH,
+    }
 }
 
 impl Ask {
@@ -51,6 +65,21 @@ impl Ask {
             attempt: 1,
         };
         self.token = Some(StepKey { run, step: StepName::parse("fit").unwrap() });
+        self
+    }
+
+    fn in_groups(mut self, groups: &[&str]) -> Self {
+        self.groups = groups.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    fn overriding(mut self, names: &[&str]) -> Self {
+        self.overridden = names.iter().map(|name| name.parse().unwrap()).collect();
+        self
+    }
+
+    fn at(mut self, time: &str) -> Self {
+        self.time = time.parse().unwrap();
         self
     }
 
@@ -86,12 +115,14 @@ impl Ask {
         let preset = self.preset.map(|name| PresetName::parse(name).unwrap());
         policies.decide(&Request {
             principal: &self.principal,
-            groups: &[],
+            groups: &self.groups,
             step: self.token.as_ref(),
             action: self.action,
             resource,
             environment: environment.as_ref(),
             preset: preset.as_ref(),
+            overridden: &self.overridden,
+            time: self.time,
         })
     }
 }
@@ -112,7 +143,7 @@ fn check(policies: &Policies, ask: &Ask, expected: Result<Vec<String>, Denied>) 
     assert_eq!(decide(), expected, "{what}, remembered");
 }
 
-use Action::{Audit, Complete, Explain, Fingerprints, Join, Read, Resolve, Reveal};
+use Action::{Audit, Complete, Explain, Fingerprints, Join, Read, Resolve, Reveal, RevealSealed};
 
 pub(super) const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
 
@@ -161,6 +192,95 @@ fn a_step_token_is_good_for_its_step_alone_whatever_the_policies_permit() {
             check(&set, &ask(0, action, what).with_token(), denied(&[]));
         }
     }
+}
+
+#[test]
+fn a_group_is_who_is_written_and_who_has_a_credential_of_it() {
+    let members = |names: &[Member]| ("platform".to_owned(), names.to_vec());
+    let named = Member::Named("uid:1".into());
+    let begun = Member::Beginning("uid:20".into());
+    let set = policies(
+        r#"@id("platform")
+        permit (principal in Paramd::Group::"platform", action, resource)
+        unless { principal in Paramd::Group::"lent" };"#,
+    )
+    .with_groups(&Groups::from([members(&[named, begun])]));
+    let read = |uid| ask(uid, Read, "train");
+    check(&set, &read(1), permitted(&["platform"]));
+    check(&set, &read(2001), permitted(&["platform"]));
+    check(&set, &read(11), denied(&[]));
+    check(&set, &read(2), denied(&[]));
+    check(&set, &read(2).in_groups(&["other", "platform"]), permitted(&["platform"]));
+    check(&set, &read(2).in_groups(&["platform "]), denied(&[]));
+    check(&set, &read(1).in_groups(&["lent"]), denied(&[]));
+}
+
+#[test]
+fn a_decision_by_the_time_is_made_anew_each_time() {
+    let set = policies(
+        r#"@id("by-day") permit (principal, action == Paramd::Action::"reveal", resource)
+        when { context.time >= datetime("2026-03-01T08:00:00Z")
+            && context.time < datetime("2026-03-01T18:00:00.500Z") };
+        @id("read") permit (principal, action == Paramd::Action::"read", resource);"#,
+    );
+    let reveal = |time| ask(1, Reveal, "train/1/fit").at(time);
+    for _ in 0..2 {
+        check(&set, &reveal("2026-03-01T07:59:59.999Z"), denied(&[]));
+        check(&set, &reveal("2026-03-01T08:00:00Z"), permitted(&["by-day"]));
+        check(&set, &reveal("2026-03-01T18:00:00.499999Z"), permitted(&["by-day"]));
+        check(&set, &reveal("2026-03-01T18:00:00.5Z"), denied(&[]));
+        check(&set, &reveal("2026-03-01T19:00:00.1+02:00"), permitted(&["by-day"]));
+    }
+    check(&set, &ask(1, Read, "train"), permitted(&["read"]));
+    assert!(set.is_timed(Reveal) && set.is_timed(RevealSealed) && !set.is_timed(Read));
+}
+
+#[test]
+fn the_names_that_a_run_overrides_decide_where_its_values_are_concerned() {
+    let set = policies(&format!(
+        r#"{ALL} @id("no-host") forbid (
+            principal,
+            action in [Paramd::Action::"resolve", Paramd::Action::"join",
+                Paramd::Action::"explain", Paramd::Action::"reveal"],
+            resource
+        ) when {{ context.overridden.contains("db_host") }};
+        @id("only") forbid (principal, action == Paramd::Action::"explain", resource)
+        unless {{ ["n", "db_host"].containsAll(context.overridden) }};"#
+    ));
+    let pairs =
+        [(Resolve, "train/1"), (Join, "train/1"), (Explain, "train"), (Reveal, "train/1/fit")];
+    for (action, what) in pairs {
+        let asked = || ask(1, action, what);
+        check(&set, &asked(), permitted(&["all"]));
+        check(&set, &asked().overriding(&["n"]), permitted(&["all"]));
+        check(&set, &asked().overriding(&["db_host", "n"]), denied(&["no-host"]));
+    }
+    check(&set, &ask(1, Explain, "train").overriding(&["x"]), denied(&["only"]));
+    check(&set, &ask(1, Read, "train/1").overriding(&["db_host"]), permitted(&["all"]));
+    let told = r#"forbid (principal, action == Paramd::Action::"read", resource)
+        when { context.overridden.contains("n") };"#;
+    assert!(read(&[told]).1.has_errors(), "what is read doesn't depend on it");
+}
+
+#[test]
+fn a_step_is_in_its_step_of_any_run_and_a_pipeline_in_the_daemon() {
+    let set = policies(
+        r#"@id("fit") permit (principal, action, resource in Paramd::Step::"train/fit");
+        @id("all") permit (
+            principal == Paramd::Principal::"uid:9",
+            action,
+            resource in Paramd::Daemon::"paramd"
+        );"#,
+    );
+    check(&set, &ask(1, Read, "train/1/fit"), permitted(&["fit"]));
+    check(&set, &ask(1, Reveal, "train/2/fit/pw<pw"), permitted(&["fit"]));
+    for what in ["train/1/test", "train/fit/test", "score/1/fit", "train/fit", "train", ""] {
+        check(&set, &ask(1, Read, what), denied(&[]));
+    }
+    for (action, what) in [(Audit, ""), (Audit, "train"), (Resolve, "train/1")] {
+        check(&set, &ask(9, action, what), permitted(&["all"]));
+    }
+    check(&set, &ask(9, Reveal, "train/1/test/pw<pw"), permitted(&["all"]));
 }
 
 #[test]
@@ -323,15 +443,8 @@ proptest! {
         let item = |secrets| {
             Resource::Parameter { pipeline: &pipeline, run_id, step: "fit", item: &item, secrets }
         };
-        let request = |action, resource| Request {
-            principal: &principal,
-            groups: &[],
-            step: None,
-            action,
-            resource,
-            environment: None,
-            preset: None,
-        };
+        let request =
+            |action, resource| Request::new(&principal, action, resource, Timestamp::UNIX_EPOCH);
         let run = request(Resolve, Resource::Run { pipeline: &pipeline, run_id });
         prop_assert!(set.decide(&run).is_ok());
         prop_assert!(set.decide(&request(Reveal, item(&[]))).is_ok());

@@ -33,6 +33,7 @@ pub(super) struct Vocabulary {
     /// `Paramd::Daemon::"paramd"`.
     pub(super) daemon: EntityUid,
     principal: EntityTypeName,
+    group: EntityTypeName,
     pipeline: EntityTypeName,
     run: EntityTypeName,
     step: EntityTypeName,
@@ -56,6 +57,17 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Whether a run's own values are concerned, so that policies are told which
+    /// parameters it binds.
+    pub(super) fn knows_overridden(self) -> bool {
+        match self {
+            Self::Resolve | Self::Join | Self::Explain | Self::Reveal | Self::RevealSealed => true,
+            Self::Read | Self::Complete | Self::Audit | Self::Fingerprints => false,
+        }
+    }
+}
+
 impl Vocabulary {
     fn parse() -> Option<Self> {
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA).ok()?;
@@ -64,6 +76,7 @@ impl Vocabulary {
             validator: Validator::new(schema),
             daemon: uid(&kind("Daemon")?, "paramd"),
             principal: kind("Principal")?,
+            group: kind("Group")?,
             pipeline: kind("Pipeline")?,
             run: kind("Run")?,
             step: kind("Step")?,
@@ -74,6 +87,10 @@ impl Vocabulary {
 
     pub(super) fn principal(&self, name: &str) -> EntityUid {
         uid(&self.principal, name)
+    }
+
+    pub(super) fn group(&self, name: &str) -> EntityUid {
+        uid(&self.group, name)
     }
 
     pub(super) fn action(&self, action: Action) -> EntityUid {
@@ -90,6 +107,11 @@ impl Vocabulary {
 
     pub(super) fn step(&self, pipeline: &str, run_id: &str, step: &str) -> EntityUid {
         uid(&self.step, &format!("{pipeline}/{run_id}/{step}"))
+    }
+
+    /// A step in whatever run: one slash, where one of a run has two or more.
+    pub(super) fn step_in_any_run(&self, pipeline: &str, step: &str) -> EntityUid {
+        uid(&self.step, &format!("{pipeline}/{step}"))
     }
 
     /// A secret of the pipeline, whatever the run: one slash, where an item of a

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::groups::Groups;
 use crate::name::{EnvironmentName, SourceName};
 use crate::provenance::SourceKind;
 use crate::source::Settings;
@@ -43,6 +44,8 @@ pub struct ServerSettings {
     pub traces: Option<String>,
     /// The form of the log.
     pub log: LogForm,
+    /// Who is in which group.
+    pub groups: Groups,
     /// The sources with their grants.
     pub sources: BTreeMap<SourceName, SourceEntry>,
 }

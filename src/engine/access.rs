@@ -8,11 +8,13 @@ use bytes::Bytes;
 
 use super::open::LoadedRun;
 use super::record::store_refusal;
-use super::{Caller, Engine, InForce, Refusal, RunSelector, Violation, ViolationReason};
+use super::{Caller, Engine, InForce, Overrides, Refusal, RunSelector, Violation, ViolationReason};
 use crate::access::{Action, Denied, Permit, Request, Resource};
 use crate::audit::{self, EventDraft};
-use crate::name::{EnvironmentName, NameError, PipelineName, PresetName, RunId, RunKey};
-use crate::plan::PlannedPipeline;
+use crate::name::{
+    EnvironmentName, NameError, ParameterName, PipelineName, PresetName, RunId, RunKey,
+};
+use crate::plan::{Interface, PlannedPipeline};
 use crate::resolve::record::Record;
 use crate::store::{StoreError, StoredRun};
 
@@ -37,6 +39,32 @@ pub(super) struct Question<'a> {
     pub(super) action: Action,
     pub(super) recorded: audit::Action,
     pub(super) step: Option<&'a str>,
+}
+
+/// In what an action would be done.
+#[derive(Clone, Copy)]
+pub(super) struct Within<'a> {
+    pub(super) environment: Option<&'a EnvironmentName>,
+    pub(super) preset: Option<&'a PresetName>,
+    /// The parameters that the run binds itself, ordered.
+    pub(super) overridden: &'a [ParameterName],
+}
+
+impl<'a> Within<'a> {
+    /// That of a run that is there.
+    pub(super) fn run(run: &'a LoadedRun) -> Self {
+        let frozen = &run.run.frozen;
+        let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
+        Self { environment, preset, overridden: &run.overridden }
+    }
+}
+
+/// The parameters of an interface that overrides bind, ordered.
+pub(super) fn overridden(interface: &Interface, overrides: &Overrides) -> Vec<ParameterName> {
+    let Overrides { typed, text, secret } = overrides;
+    let names = typed.keys().chain(text.keys()).chain(secret.keys());
+    let declared: BTreeSet<_> = names.filter_map(|name| interface.resolve(name)).collect();
+    declared.into_iter().cloned().collect()
 }
 
 /// Takes a name, or tells what is wrong with the field.
@@ -131,10 +159,43 @@ impl InForce {
         environment: Option<&EnvironmentName>,
         preset: Option<&PresetName>,
     ) -> Result<Permit, Denied> {
-        let Caller { principal, groups, step, trace_id: _ } = caller;
-        let step = step.as_deref();
-        let request = Request { principal, groups, step, action, resource, environment, preset };
-        self.policies.decide(&request)
+        self.decide_with(caller, action, resource, Within { environment, preset, overridden: &[] })
+    }
+
+    /// The same of a run's own values.
+    pub(super) fn decide_with(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: Resource<'_>,
+        within: Within<'_>,
+    ) -> Result<Permit, Denied> {
+        let Caller { principal, groups, step, time, trace_id: _ } = caller;
+        let Within { environment, preset, overridden } = within;
+        self.policies.decide(&Request {
+            principal,
+            groups,
+            step: step.as_deref(),
+            action,
+            resource,
+            environment,
+            preset,
+            overridden,
+            time: *time,
+        })
+    }
+
+    /// The parameters of a pipeline that a call binds, by their declared names. One
+    /// that isn't declared binds nothing, and is refused later.
+    pub(super) fn overridden(
+        &self,
+        pipeline: &PipelineName,
+        overrides: &Overrides,
+    ) -> Vec<ParameterName> {
+        match self.plans.pipelines.get(pipeline) {
+            Some(known) => overridden(&known.common.interface, overrides),
+            None => Vec::new(),
+        }
     }
 
     /// What the policies say where there is no environment to decide on: permitted
@@ -246,11 +307,8 @@ impl Engine {
         let absent = match self.find(named) {
             Ok(Some(run)) => {
                 name_run(&mut event, &run, question.step);
-                let frozen = &run.run.frozen;
-                let environment = Some(&frozen.environment);
-                let preset = frozen.preset.as_ref();
-                let decided =
-                    in_force.decide(caller, question.action, resource, environment, preset);
+                let within = Within::run(&run);
+                let decided = in_force.decide_with(caller, question.action, resource, within);
                 return match on_record(decided, &mut event) {
                     Ok(()) => Ok(PermittedRun { run, event }),
                     Err(refusal) => Err(Box::new((event, refusal))),

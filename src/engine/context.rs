@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::access::{PermittedRun, Question, name_run, named_run, well_formed};
+use super::access::{PermittedRun, Question, Within, name_run, named_run, well_formed};
 use super::open::LoadedRun;
 use super::polls::Poll;
 use super::ready::{AnswerKey, Facts};
@@ -278,8 +278,7 @@ impl Engine {
         let frozen = &run.run.frozen;
         let (pipeline, run_id) = (&frozen.key.pipeline, frozen.key.run_id.as_str());
         let decide = |resource: Resource<'_>| {
-            let environment = Some(&frozen.environment);
-            in_force.decide(caller, asked.action, resource, environment, frozen.preset.as_ref())
+            in_force.decide_with(caller, asked.action, resource, Within::run(run))
         };
         if asked.wanted.is_empty() {
             let resource = Resource::Step { pipeline, run_id, step: step.name.as_str() };

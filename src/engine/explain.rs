@@ -1,7 +1,7 @@
 //! `ExplainRun`: what would be used and why. It asks no source and freezes
 //! nothing.
 
-use super::access::{named_preset, on_record, well_formed};
+use super::access::{Within, named_preset, on_record, well_formed};
 use super::resolve::planned;
 use super::{
     Caller, Candidate, CandidateBinding, CandidateFate, Engine, ExplainRequest, Explanation,
@@ -66,8 +66,12 @@ impl Engine {
         in_force.name_pipeline(&pipeline, event);
         in_force.name_environment(&environment, event);
         let resource = Resource::Pipeline(&pipeline);
-        let decided =
-            in_force.decide(caller, Action::Explain, resource, Some(&environment), preset.as_ref());
+        let within = Within {
+            environment: Some(&environment),
+            preset: preset.as_ref(),
+            overridden: &in_force.overridden(&pipeline, &request.overrides),
+        };
+        let decided = in_force.decide_with(caller, Action::Explain, resource, within);
         on_record(decided, event)?;
         let plan = planned(&in_force, pipeline.as_str(), environment.as_str())?;
         let mut violations = request.problems;

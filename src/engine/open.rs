@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::ready::Ready;
-use crate::name::RunKey;
+use crate::name::{ParameterName, RunKey};
 use crate::plan::{Interface, KeptPlan};
 use crate::resolve::record::{Origin, Record};
 use crate::resolve::request::FrozenRequest;
@@ -30,6 +30,8 @@ pub(super) struct LoadedRun {
     pub(super) snapshot: Arc<Snapshot>,
     /// What it was asked with.
     pub(super) request: FrozenRequest,
+    /// The parameters that it binds itself, ordered.
+    pub(super) overridden: Vec<ParameterName>,
     /// What could be passed to it.
     pub(super) interface: Arc<Interface>,
     /// What an exact repetition needs of its plan.
@@ -53,8 +55,9 @@ impl LoadedRun {
     ) -> Self {
         let size = RUN_BYTES + record_bytes + sealed.len();
         let Record { snapshot, request, interface, plan, origin } = record;
+        let overridden = request.overrides.keys().cloned().collect();
         let (snapshot, ready) = (Arc::new(snapshot), Ready::up_to(size));
-        Self { run, snapshot, request, interface, plan, origin, sealed, size, ready }
+        Self { run, snapshot, request, overridden, interface, plan, origin, sealed, size, ready }
     }
 
     /// Whether it is open at `now`. One whose lifetime is over is not, whether or

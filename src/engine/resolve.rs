@@ -71,7 +71,7 @@ impl Engine {
         };
         loop {
             let mut turn = event.clone();
-            let first = match self.standing(caller, &asked, &mut turn).await {
+            let first = match self.standing(caller, &asked, &overrides, &mut turn).await {
                 Ok(Standing::Frozen(run)) => {
                     return self.replay(caller, &asked, overrides, run, turn).await;
                 }

@@ -16,6 +16,7 @@ use super::mark::Mark;
 use super::pages::Bound;
 use super::record::{internal, store_refusal};
 use super::{Caller, Engine, InForce, Refusal, Violation, WatchRequest};
+use crate::access::Action;
 use crate::audit::{self, Event};
 use crate::store::{EventPage, EventQuery};
 
@@ -195,12 +196,13 @@ impl Watch {
         Watched { event, token, fingerprints: self.fingerprints }
     }
 
-    /// Another bundle may have taken the permission away.
+    /// Another bundle, or the time, may have taken the permission away.
     async fn decide_again(&mut self) -> Result<(), Refusal> {
         let in_force = self.engine.in_force();
-        if Arc::ptr_eq(&in_force, &self.decided) {
+        if Arc::ptr_eq(&in_force, &self.decided) && !in_force.policies.is_timed(Action::Audit) {
             return Ok(());
         }
+        self.caller.time = Timestamp::now();
         let mut event = self.engine.event(&self.caller, audit::Action::Audit);
         if let Err(refusal) = self.engine.may_audit(&self.caller, &self.query, &mut event) {
             return Err(self.engine.refuse(event, refusal).await);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{KeyFiles, LogForm, ServerSettings, SourceEntry, observe};
 use crate::definition::grant::{self, Known};
+use crate::definition::groups::{self, Groups};
 use crate::name::SourceName;
 use crate::source::{Kind, registry};
 use crate::value::Value;
@@ -43,6 +44,7 @@ pub(in crate::definition) fn read(
     let timeout = keys.optional("resolve_timeout");
     let (metrics, traces) = (keys.optional("metrics"), keys.optional("traces"));
     let log = keys.optional("log");
+    let groups = keys.optional("groups");
     let sources = keys.optional("sources");
     keys.finish(problems);
 
@@ -66,6 +68,7 @@ pub(in crate::definition) fn read(
     settings.metrics = metrics.and_then(|node| observe::metrics(node, problems));
     settings.traces = traces.and_then(|node| observe::traces(node, problems));
     settings.log = log.and_then(|node| observe::log(node, problems)).unwrap_or(settings.log);
+    settings.groups = groups.map(|node| groups::read(node, problems)).unwrap_or_default();
     if let Some(node) = sources {
         settings.sources = read_sources(node, base, known, problems);
     }
@@ -90,6 +93,7 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
         metrics: None,
         traces: None,
         log: LogForm::Text,
+        groups: Groups::new(),
         sources: BTreeMap::new(),
     }
 }

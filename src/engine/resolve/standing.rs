@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::Asked;
 use crate::access::{Action, Resource};
 use crate::audit::{self, EventDraft};
-use crate::engine::access::{NamedRun, name_run, on_record};
+use crate::engine::access::{NamedRun, Within, name_run, on_record, overridden};
 use crate::engine::open::LoadedRun;
 use crate::engine::{Caller, Engine, InForce, Refusal};
-use crate::name::RunKey;
+use crate::name::{ParameterName, RunKey};
 use crate::resolve::request::{Compared, FrozenRequest};
 use crate::resolve::submission::{Overrides, ReadOverrides, read_overrides};
 
@@ -30,6 +30,7 @@ impl Engine {
         self: &Arc<Self>,
         caller: &Caller,
         asked: &Asked,
+        overrides: &Overrides,
         event: &mut EventDraft,
     ) -> Result<Standing, Refusal> {
         let found = self.find_key(&asked.key);
@@ -40,7 +41,12 @@ impl Engine {
             return Ok(Standing::Frozen(run.clone()));
         }
         let in_force = self.in_force();
-        may_resolve(&in_force, caller, asked, event)?;
+        // What a name means says the run's own interface, where there is a run.
+        let overridden = match &found {
+            Ok(Some(run)) => overridden(&run.interface, overrides),
+            _ => in_force.overridden(&asked.key.pipeline, overrides),
+        };
+        may_resolve(&in_force, caller, asked, &overridden, event)?;
         match self.readable(caller, &in_force, found, event)? {
             Some(run) => {
                 name_run(event, &run, None);
@@ -62,15 +68,11 @@ impl Engine {
         run: &LoadedRun,
         event: &mut EventDraft,
     ) -> Result<(), Refusal> {
-        let frozen = &run.run.frozen;
         event.action = audit::Action::Join;
         name_run(event, run, None);
-        let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
-        let resource = resource(&frozen.key);
-        on_record(
-            self.in_force().decide(caller, Action::Join, resource, environment, preset),
-            event,
-        )
+        let resource = resource(&run.run.frozen.key);
+        let within = Within::run(run);
+        on_record(self.in_force().decide_with(caller, Action::Join, resource, within), event)
     }
 
     /// What was found, for who may know that it can't be read. Whose run that is
@@ -189,14 +191,17 @@ fn may_resolve(
     in_force: &InForce,
     caller: &Caller,
     asked: &Asked,
+    overridden: &[ParameterName],
     event: &mut EventDraft,
 ) -> Result<(), Refusal> {
     if in_force.name_pipeline(&asked.key.pipeline, event).is_some() {
         in_force.name_environment(&asked.environment, event);
     }
-    let environment = Some(&asked.environment);
-    let preset = asked.named_preset.as_ref();
-    let decided =
-        in_force.decide(caller, Action::Resolve, resource(&asked.key), environment, preset);
+    let within = Within {
+        environment: Some(&asked.environment),
+        preset: asked.named_preset.as_ref(),
+        overridden,
+    };
+    let decided = in_force.decide_with(caller, Action::Resolve, resource(&asked.key), within);
     on_record(decided, event)
 }

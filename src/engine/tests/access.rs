@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::testing::PIPELINE;
-use crate::engine::{ExplainRequest, Overrides, RunSelector};
+use crate::engine::{Caller, ExplainRequest, Overrides, ResolveRequest, RunSelector};
 use crate::store::AttemptMode;
 
 /// What a refusal says, to the last detail.
@@ -145,6 +145,77 @@ async fn who_is_permitted_in_one_environment_learns_of_no_absence() {
     assert_eq!(reason(everywhere.engine.get_run(&caller(1), run("absent")).await), "RUN_NOT_FOUND");
     let told = everywhere.events().pop().unwrap();
     assert!(!told.draft.policy_ids.is_empty(), "it says which policies decided");
+}
+
+/// By whatever name a parameter is passed, and with whatever field.
+#[tokio::test]
+async fn what_a_call_overrides_is_known_by_its_declared_name() {
+    let policies = OWNER.to_owned()
+        + r#"@id("no-n") forbid (
+            principal,
+            action in [Paramd::Action::"resolve", Paramd::Action::"explain"],
+            resource
+        ) when { context.overridden.contains("n") };"#;
+    let bench = Bench::under(&policies, good());
+    let explained = |name: &str| {
+        let asked = request(&[(name, "1")]);
+        let ResolveRequest { environment, overrides, .. } = asked;
+        ExplainRequest {
+            pipeline: "p".into(),
+            environment,
+            preset: String::new(),
+            overrides,
+            logical_date: None,
+            problems: Vec::new(),
+        }
+    };
+    for name in ["n", "count"] {
+        let answer = bench.resolve(1, request(&[(name, "1")])).await;
+        assert_eq!(reason(answer), "ACCESS_DENIED", "{name}");
+        let answer = bench.engine.explain(&caller(1), explained(name)).await;
+        assert_eq!(reason(answer), "ACCESS_DENIED", "{name}");
+        let denied = bench.events().pop().unwrap();
+        assert_eq!(denied.draft.policy_ids, ["no-n"]);
+    }
+    assert_eq!(reason(bench.resolve(1, request(&[("none", "1")])).await), "INVALID_REQUEST");
+    bench.resolve(1, request(&[("go", "true")])).await.unwrap();
+}
+
+/// A run's own values are its own: who joins it or reads its secrets is decided on
+/// by what it was made with.
+#[tokio::test]
+async fn a_run_knows_what_it_was_made_with() {
+    let policies = OWNER.to_owned()
+        + &actions(2, &["join", "reveal"])
+        + r#"@id("no-n") forbid (
+            principal,
+            action in [Paramd::Action::"join", Paramd::Action::"reveal"],
+            resource
+        ) when { context.overridden.contains("n") };"#;
+    let bench = Bench::under(&policies, good());
+    bench.resolve(1, request(&[("count", "3")])).await.unwrap();
+    assert_eq!(reason(bench.resolve(2, request(&[("count", "3")])).await), "ACCESS_DENIED");
+    assert_eq!(reason(bench.reveal(1, "main", None, &["token"]).await), "ACCESS_DENIED");
+    assert_eq!(bench.events().pop().unwrap().draft.policy_ids, ["no-n"]);
+    let mut other = request(&[]);
+    other.run = run("other");
+    bench.resolve(1, other.clone()).await.unwrap();
+    bench.resolve(2, other).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_decided_at_the_time_when_it_was_made() {
+    let policies = r#"@id("early") permit (principal, action, resource)
+        when { context.time < datetime("2026-03-01") };"#;
+    let bench = Bench::under(policies, good());
+    let at = |time: &str| Caller { time: time.parse().unwrap(), ..caller(1) };
+    let (early, late) = (at("2026-02-28T23:59:59Z"), at("2026-03-01T00:00:00Z"));
+    for _ in 0..2 {
+        assert_eq!(reason(bench.engine.resolve(&late, request(&[])).await), "ACCESS_DENIED");
+        bench.engine.resolve(&early, request(&[])).await.unwrap();
+        assert_eq!(reason(bench.engine.get_run(&late, run("r")).await), "ACCESS_DENIED");
+        bench.engine.get_run(&early, run("r")).await.unwrap();
+    }
 }
 
 #[tokio::test]

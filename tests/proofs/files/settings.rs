@@ -94,6 +94,7 @@ fn daemon() -> Vec<Row> {
         row("settings", "metrics", address(&["\"127.0.0.1:1\"", "\"[::1]:65535\""])),
         row("settings", "traces", mapping(&["{ otlp: 'http://a:1' }"])),
         row("settings", "log", words(&["text", "json"])),
+        row("settings", "groups", groups()),
         row(
             "settings",
             "sources",
@@ -110,6 +111,26 @@ fn daemon() -> Vec<Row> {
         row("lifetime", "maximum", spans(YEARS)),
         row("traces", "otlp", receiver()),
     ]
+}
+
+fn groups() -> Values {
+    let name = |length: usize| format!("{{ {}: [] }}", quoted(&"g".repeat(length)));
+    let member = |text: &str| format!("{{ g: [{}] }}", quoted(text));
+    let of = |length: usize| member(&"ä".repeat(length));
+    let names = values(
+        vec![name(1), name(127), name(128), of(1), of(511), of(512), member("token:*")],
+        vec![name(0), name(129), of(513), member(""), member("uid:1*"), member("*")],
+    );
+    let many = maps(0, 1_000, |at| format!("g{at}: []"));
+    let members = lists(0, 1_000, |at| format!("\"uid:{at}\""));
+    let within = |list: &String| format!("{{ g: {list} }}");
+    let fit: Vec<String> = members.fit.iter().map(within).chain(many.fit).collect();
+    let dont: Vec<String> = members.dont.iter().map(within).chain(many.dont).collect();
+    values(fit, dont).and(&strs(&names.fit), &strs(&names.dont))
+}
+
+fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 fn address(fit: &[&str]) -> Values {

@@ -83,13 +83,8 @@ static NAMES: std::sync::LazyLock<(PipelineName, EnvironmentName, Vec<ParameterN
 fn requests(principal: &Principal) -> Vec<Request<'_>> {
     let (pipeline, environment, secrets) = &*NAMES;
     let about = |action, resource| Request {
-        principal,
-        groups: &[],
-        step: None,
-        action,
-        resource,
         environment: Some(environment),
-        preset: None,
+        ..Request::new(principal, action, resource, jiff::Timestamp::UNIX_EPOCH)
     };
     let (run_id, step) = ("r", "main");
     vec![
