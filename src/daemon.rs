@@ -269,6 +269,7 @@ fn in_force(
         sources,
         maximum_lifetime: settings.maximum_lifetime,
         resolve_timeout: settings.resolve_timeout,
+        limits: settings.limits,
     }
 }
 

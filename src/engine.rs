@@ -5,6 +5,7 @@
 //! its answers and [`Refusal`]s back into messages.
 
 mod access;
+mod admission;
 mod context;
 mod diff;
 mod events;
@@ -34,8 +35,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Policies;
+use crate::allowance::Allowance;
 use crate::audit::verify::ChainReport;
 use crate::audit::{Event, Principal};
+use crate::definition::settings::Limits;
 use crate::envelope::{About, Sealing};
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey, StepName};
 use crate::plan::Plans;
@@ -353,6 +356,8 @@ pub struct InForce {
     pub maximum_lifetime: Duration,
     /// The budget of a resolution.
     pub resolve_timeout: Duration,
+    /// How much may be asked for.
+    pub limits: Limits,
 }
 
 /// The daemon without its edge.
@@ -364,6 +369,7 @@ pub struct Engine {
     open: OpenRuns,
     flights: Arc<Flights>,
     polls: Polls,
+    allowance: Allowance,
 }
 
 impl Engine {
@@ -374,6 +380,7 @@ impl Engine {
         sealer: Sealer,
         fingerprints: Fingerprints,
     ) -> Self {
+        let allowance = Allowance::new(in_force.limits);
         Self {
             in_force: ArcSwap::from_pointee(in_force),
             store,
@@ -382,6 +389,7 @@ impl Engine {
             open: OpenRuns::default(),
             flights: Arc::default(),
             polls: Polls::default(),
+            allowance,
         }
     }
 
@@ -392,6 +400,7 @@ impl Engine {
 
     /// Puts another bundle in force. What has begun ends with what it began with.
     pub fn put_in_force(&self, next: InForce) {
+        self.allowance.put_in_force(next.limits);
         self.in_force.store(Arc::new(next));
     }
 

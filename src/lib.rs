@@ -5,6 +5,7 @@
 //! seal + store + audit → context → reveal → complete
 
 pub mod access;
+pub mod allowance;
 pub mod audit;
 pub mod cli;
 pub mod credential;

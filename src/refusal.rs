@@ -18,6 +18,8 @@ pub enum Refusal {
     RateLimited {
         /// Which limit it was.
         limit: &'static str,
+        /// Whose limit: `principal`, `all`, or of failed logins `place`.
+        of: &'static str,
         /// When to ask again.
         retry_after: Duration,
     },

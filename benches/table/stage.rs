@@ -43,6 +43,11 @@ forbid (principal, action == Paramd::Action::"reveal", resource)
 permit (principal == Paramd::Principal::"uid:0", action == Paramd::Action::"audit", resource);
 "#;
 
+/// What follows the sources in `paramd.yaml`: limits that are looked at as ever,
+/// and that one principal who asks as fast as he can doesn't reach.
+pub(crate) const LIMITS: &str =
+    "limits: { principal: { requests: 1000000, reveals: 1000000, new_runs: 1000000 } }\n";
+
 /// A daemon with the pipelines `thirty` and `five`, which need no server.
 pub(crate) struct Stage {
     pub(crate) daemon: Daemon,
@@ -73,7 +78,7 @@ impl Stage {
     pub(crate) async fn start() -> Self {
         let names: Vec<_> = (1..=6).map(|number| format!("S{number}")).collect();
         let sources = format!(
-            "  settings: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: [\"*\"] }}] }}\n",
+            "  settings: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: [\"*\"] }}] }}\n{LIMITS}",
             names.join(", ")
         );
         let config = Config::new(&sources, "thirty", &pipeline(THIRTY, 24, 6));

@@ -14,9 +14,11 @@ use crate::value::Value;
 use crate::yaml::Place;
 use crate::yaml::fields::is_path;
 
+mod limits;
 mod observe;
 mod reader;
 
+pub use limits::{Bounds, Limits};
 pub(super) use reader::{defaults, read};
 
 /// The daemon's own settings, checked.
@@ -38,6 +40,8 @@ pub struct ServerSettings {
     pub maximum_lifetime: Duration,
     /// The budget of a resolution.
     pub resolve_timeout: Duration,
+    /// How much may be asked for.
+    pub limits: Limits,
     /// Where metrics are served; none: nowhere.
     pub metrics: Option<SocketAddr>,
     /// The OTLP receiver that spans are sent to; none: nobody.

@@ -125,6 +125,8 @@ impl Engine {
                     && flight.mode == asked.mode
                     && flight.request.differs(&first.request, Compared::Whole).is_empty();
                 match flight.landed().await {
+                    // That there are too many has its one record.
+                    Some(Err(shared @ Refusal::RateLimited { .. })) if alike => Err(shared),
                     // Waiters with the same request share a failure.
                     Some(Err(shared)) if alike => Err(self.refuse(event, shared).await),
                     Some(_) => Ok(Turn::Again),
@@ -144,10 +146,19 @@ impl Engine {
         event: EventDraft,
         ticket: Box<Ticket>,
     ) -> Result<Turn, Refusal> {
+        let admitted = match self.admit_run(caller, &event).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                ticket.land(Err(refusal.clone()));
+                return Err(refusal);
+            }
+        };
         let (engine, key, caller) = (self.clone(), asked.key.clone(), caller.clone());
         let lost = event.clone();
         let work = tokio::spawn(trail::carried(async move {
             let landed: Landed = engine.freeze(&caller, &key, first, event).await;
+            // Sources may have been asked until now, though nobody waits any more.
+            drop(admitted);
             ticket.land(landed.clone());
             landed
         }));

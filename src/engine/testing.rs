@@ -209,6 +209,7 @@ pub(super) fn in_force(files: &[(&str, &str)], sources: Sources) -> InForce {
         sources,
         maximum_lifetime: Duration::from_hours(1),
         resolve_timeout: Duration::from_secs(20),
+        limits: crate::definition::settings::Limits::default(),
     }
 }
 

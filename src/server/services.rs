@@ -18,6 +18,8 @@ use tracing::{Instrument as _, Span};
 use super::accept::Peer;
 use super::strangers::{Strangers, Turn};
 use super::{authentication, status};
+use crate::allowance::{Admitted, Ask};
+use crate::audit::Action;
 use crate::engine::{Caller, Engine, Refusal};
 use crate::proto::server::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
 use crate::proto::server::context_service_server::{ContextServiceServer, SERVICE_NAME as CONTEXT};
@@ -61,8 +63,8 @@ pub(super) fn routes(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Routes {
 }
 
 impl Edge {
-    /// Answers a request: tells who calls, does `work`, holds the answer to its
-    /// limit and logs how it went.
+    /// Answers a request: tells who calls and whether he may ask for more, does
+    /// `work`, holds the answer to its limit and logs how it went.
     async fn answer<Q, A, F>(
         &self,
         rpc: &'static str,
@@ -75,6 +77,7 @@ impl Edge {
     {
         let mut line = Line::begin(rpc, authentication::traceparent(request.metadata()));
         let caller = self.caller(&mut line, &request).await?;
+        let _admitted = self.admitted(&mut line, &caller).await?;
         let work = work(caller, request.into_inner());
         let answer = line.trail.clone().follow(work).instrument(line.span.clone()).await;
         match answer.and_then(|answer| status::fits(&answer).map(|()| answer)) {
@@ -101,6 +104,13 @@ impl Edge {
         }
     }
 
+    /// Takes the caller's request in, before any work is done for it.
+    async fn admitted(&self, line: &mut Line, caller: &Caller) -> Result<Admitted, Status> {
+        let (action, ask) = asked(line.rpc);
+        let admitted = self.engine.admit(caller, action, ask).await;
+        admitted.map_err(|refusal| line.refuse(&refusal))
+    }
+
     /// Records that nobody can tell who calls; of too many one a minute.
     async fn unknown(
         &self,
@@ -115,8 +125,8 @@ impl Edge {
                 tracing::info!(rpc, %why, "a caller can't be told");
                 self.engine.unauthenticated(trace_id, Refusal::Unauthenticated).await
             }
-            Turn::Over { wait: retry_after, tell } => {
-                let refusal = Refusal::RateLimited { limit: "failed_logins", retry_after };
+            Turn::Over { of, wait: retry_after, tell } => {
+                let refusal = Refusal::RateLimited { limit: "failed_logins", of, retry_after };
                 if !tell {
                     return refusal;
                 }
@@ -128,6 +138,19 @@ impl Edge {
                 self.engine.unauthenticated(trace_id, refusal).await
             }
         }
+    }
+}
+
+/// What a refusal of an rpc is recorded as, and what the rpc counts for.
+fn asked(rpc: &str) -> (Action, Ask) {
+    match rpc {
+        "ResolveRun" => (Action::Resolve, Ask::Request),
+        "ExplainRun" => (Action::Explain, Ask::Request),
+        "CompleteRun" | "ExtendRun" => (Action::Complete, Ask::Request),
+        "RevealSecrets" => (Action::Reveal, Ask::Reveal),
+        "ListEvents" | "VerifyLog" => (Action::Audit, Ask::Request),
+        "WatchEvents" => (Action::Audit, Ask::Stream),
+        _ => (Action::Read, Ask::Request),
     }
 }
 
@@ -189,8 +212,8 @@ impl Line {
             span.record("otel.status_code", "ERROR");
         }
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        // A flood of strangers must not fill the disk.
-        if reason == "RATE_LIMITED" && principal.is_empty() {
+        // A flood must not fill the disk; that a limit is reached has its own line.
+        if reason == "RATE_LIMITED" {
             return;
         }
         tracing::info!(rpc, principal, run, step, code, reason, ms, trace_id, "request");

@@ -90,8 +90,8 @@ pub(super) fn code(refusal: &Refusal) -> Code {
 fn message(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Unauthenticated => "who calls could not be told".to_owned(),
-        Refusal::RateLimited { limit, .. } => {
-            format!("asked too often: the limit of `{limit}` is reached; try again later")
+        Refusal::RateLimited { limit, of, .. } => {
+            format!("asked too often: the limit `{limit}` of `{of}` is reached; try again later")
         }
         // INVARIANT: the same whether the thing exists or not.
         Refusal::AccessDenied { .. } => "not permitted, or not there".to_owned(),

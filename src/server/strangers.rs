@@ -49,6 +49,8 @@ pub(super) enum Turn {
     Answer,
     /// There were too many.
     Over {
+        /// Whose limit it is: of the `place`, or of `all`.
+        of: &'static str,
         /// When one more would be answered.
         wait: Duration,
         /// Whether it is time to record that there are too many.
@@ -80,10 +82,14 @@ impl Strangers {
             self.each.retain_recent();
         }
         let place = Place::of(peer);
-        let over = self.each.check_key(&place).err().or_else(|| self.all.check().err());
+        let over = match self.each.check_key(&place) {
+            Err(until) => Some(("place", until)),
+            Ok(()) => self.all.check().err().map(|until| ("all", until)),
+        };
         match over {
             None => Turn::Answer,
-            Some(until) => Turn::Over {
+            Some((of, until)) => Turn::Over {
+                of,
                 wait: until.wait_time_from(self.clock.now()),
                 tell: self.told.check().is_ok(),
             },

@@ -2,6 +2,7 @@
 //! callers who fish for secrets, an environment that means harm.
 
 mod executor;
+mod limits;
 mod process;
 mod secrecy;
 mod size;

@@ -14,7 +14,7 @@ use crate::baseline::bare::Work;
 use crate::delay::delayed;
 use crate::load::channels;
 use crate::report::{Goal, Sample, Table, Unit};
-use crate::stage::POLICIES;
+use crate::stage::{LIMITS, POLICIES};
 use crate::support::bao::{Bao, ROOT};
 use crate::support::client::{Client, resolve};
 use crate::support::config::Config;
@@ -87,7 +87,7 @@ impl Servers {
     /// A daemon that reads them; Vault at this port.
     async fn daemon(&self, vault: u16, delay: Option<Duration>) -> Staged {
         let sources = format!(
-            "{}  db: {{ sql: {{ url: \"{}\", password: {{ file: password }} }}, grants: [{{ pipelines: [\"*\"] }}] }}\n",
+            "{}  db: {{ sql: {{ url: \"{}\", password: {{ file: password }} }}, grants: [{{ pipelines: [\"*\"] }}] }}\n{LIMITS}",
             vault_source("main", vault),
             self.postgres.url("reader"),
         );
@@ -279,6 +279,7 @@ async fn ten(options: &Options, table: &mut Table, servers: &Servers) {
         names.push(format!("p{number}"));
     }
     text += &format!("steps: [{{ name: main, params: [{}] }}]\n", names.join(", "));
+    sources += LIMITS;
     let (mut first, mut warm) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let staged = Staged::start(Config::new(&sources, "ten", &text)).await;

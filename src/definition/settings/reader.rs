@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{KeyFiles, LogForm, ServerSettings, SourceEntry, observe};
+use super::{KeyFiles, Limits, LogForm, ServerSettings, SourceEntry, limits, observe};
 use crate::definition::grant::{self, Known};
 use crate::definition::groups::{self, Groups};
 use crate::name::SourceName;
@@ -42,6 +42,7 @@ pub(in crate::definition) fn read(
     let tokens = keys.optional("tokens");
     let lifetime = keys.optional("lifetime");
     let timeout = keys.optional("resolve_timeout");
+    let bounds = keys.optional("limits");
     let (metrics, traces) = (keys.optional("metrics"), keys.optional("traces"));
     let log = keys.optional("log");
     let groups = keys.optional("groups");
@@ -64,6 +65,9 @@ pub(in crate::definition) fn read(
     }
     if let Some(node) = timeout {
         read_timeout(node, &mut settings, problems);
+    }
+    if let Some(node) = bounds {
+        limits::read(node, &mut settings.limits, problems);
     }
     settings.metrics = metrics.and_then(|node| observe::metrics(node, problems));
     settings.traces = traces.and_then(|node| observe::traces(node, problems));
@@ -90,6 +94,7 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
         default_lifetime: Duration::from_secs(24 * 3_600),
         maximum_lifetime: Duration::from_secs(7 * 24 * 3_600),
         resolve_timeout: Duration::from_secs(30),
+        limits: Limits::default(),
         metrics: None,
         traces: None,
         log: LogForm::Text,

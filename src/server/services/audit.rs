@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument as _;
 
 use super::{Edge, Line};
+use crate::allowance::Admitted;
 use crate::engine::{Refusal, Watch, Watched};
 use crate::proto::server::audit_service_server::AuditService;
 use crate::proto::v1::{
@@ -44,6 +45,7 @@ impl AuditService for Edge {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let mut line = Line::begin("WatchEvents", traceparent(request.metadata()));
         let caller = self.caller(&mut line, &request).await?;
+        let admitted = self.admitted(&mut line, &caller).await?;
         let (metadata, extensions, message) = request.into_parts();
         let asked = events::read_watch(message);
         let begun = self.engine.watch_events(caller, asked);
@@ -52,6 +54,7 @@ impl AuditService for Edge {
                 watch,
                 stopping: extensions.get().cloned(),
                 edge: self.clone(),
+                _admitted: admitted,
                 metadata,
                 peer: extensions.get().cloned(),
                 line,
@@ -79,6 +82,8 @@ struct Streaming {
     watch: Watch,
     stopping: Option<Stopping>,
     edge: Edge,
+    /// It counts as open until it ends.
+    _admitted: Admitted,
     /// What the caller shows of who it is.
     metadata: MetadataMap,
     peer: Option<Peer>,

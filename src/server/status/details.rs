@@ -134,7 +134,9 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         | Refusal::SealingUnsupported
         | Refusal::SealingRequired
         | Refusal::PositionGone => HashMap::new(),
-        Refusal::RateLimited { limit, .. } => pairs([("limit", (*limit).to_owned())]),
+        Refusal::RateLimited { limit, of, .. } => {
+            pairs([("limit", (*limit).to_owned()), ("of", (*of).to_owned())])
+        }
         Refusal::Internal { incident } => pairs([("incident", incident.clone())]),
         Refusal::PipelineNotFound { pipeline } => pairs([("pipeline", pipeline.clone())]),
         Refusal::EnvironmentNotFound { pipeline, environment } => {

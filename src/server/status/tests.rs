@@ -45,7 +45,7 @@ fn refusals() -> Vec<Refusal> {
     vec![
         Refusal::AccessDenied { fields: Vec::new() },
         Refusal::Invalid(vec![violation("run", "expected a run")]),
-        Refusal::RateLimited { limit: "failed_logins", retry_after: Duration::ZERO },
+        Refusal::RateLimited { limit: "requests", of: "principal", retry_after: Duration::ZERO },
         Refusal::AuditUnavailable,
         Refusal::StoreUnavailable,
         Refusal::NotServing,

@@ -56,6 +56,7 @@ async fn a_flood_of_failed_logins_is_refused_without_a_record_of_each() {
     for status in &refused {
         let problem = check_reason(status, "RATE_LIMITED");
         assert_eq!(problem.metadata["limit"], "failed_logins");
+        assert_eq!(problem.metadata["of"], "place");
         assert!(problem.retry);
     }
     let events = daemon.client().await.events().await;

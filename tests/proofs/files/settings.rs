@@ -18,7 +18,7 @@ const ENV: (&str, &str) = ("env", "{ names: [A] }");
 const VAULT: [(&str, &str); 3] =
     [("address", "'https://v'"), ("mounts", "{ m: kv-v2 }"), ("auth", "{ token: { env: T } }")];
 
-pub(super) const MAPPINGS: [Mapping; 15] = [
+pub(super) const MAPPINGS: [Mapping; 18] = [
     mapping("settings", ("{ ", " }"), &[]),
     mapping("store", ("{ store: { ", " } }"), &[]),
     mapping("keys", ("{ keys: { ", " } }"), &[]),
@@ -28,6 +28,9 @@ pub(super) const MAPPINGS: [Mapping; 15] = [
         &[("certificate", "c"), ("key", "k")],
     ),
     mapping("lifetime", ("{ lifetime: { ", " } }"), &[]),
+    mapping("limits", ("{ limits: { ", " } }"), &[]),
+    mapping("principal", ("{ limits: { principal: { ", " } } }"), &[]),
+    mapping("all", ("{ limits: { all: { ", " } } }"), &[]),
     mapping("traces", ("{ traces: { ", " } }"), &[]),
     mapping("a source", ("{ sources: { s: { ", " } } }"), &[ENV, ("grants", "[]")]),
     mapping(
@@ -72,7 +75,7 @@ pub(super) const MAPPINGS: [Mapping; 15] = [
 ];
 
 pub(super) fn rows() -> Vec<Row> {
-    [daemon(), sources(), kinds()].into_iter().flatten().collect()
+    [daemon(), limits(), sources(), kinds()].into_iter().flatten().collect()
 }
 
 fn daemon() -> Vec<Row> {
@@ -91,6 +94,7 @@ fn daemon() -> Vec<Row> {
         row("settings", "tls", mapping(&[])),
         row("settings", "lifetime", mapping(&["{}", "{ default: 1h }"])),
         row("settings", "resolve_timeout", spans(3_600)),
+        row("settings", "limits", mapping(&["{}", "{ all: {} }", "{ principal: {}, all: {} }"])),
         row("settings", "metrics", address(&["\"127.0.0.1:1\"", "\"[::1]:65535\""])),
         row("settings", "traces", mapping(&["{ otlp: 'http://a:1' }"])),
         row("settings", "log", words(&["text", "json"])),
@@ -131,6 +135,19 @@ fn groups() -> Values {
 
 fn strs(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
+}
+
+fn limits() -> Vec<Row> {
+    let mapping = || values(all(&["{}", "{ streams: 1 }"]), all(&["1", "\"Zq!hunter2\"", "[1]"]));
+    let mut rows = vec![row("limits", "principal", mapping()), row("limits", "all", mapping())];
+    for of in ["principal", "all"] {
+        for key in
+            ["requests", "requests_at_once", "reveals", "new_runs", "new_runs_at_once", "streams"]
+        {
+            rows.push(row(of, key, numbers(1, 1_000_000)));
+        }
+    }
+    rows
 }
 
 fn address(fit: &[&str]) -> Values {

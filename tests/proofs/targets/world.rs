@@ -91,6 +91,7 @@ impl Daemon {
             sources: Sources::from([("e".parse().unwrap(), variables)]),
             maximum_lifetime: Duration::from_secs(3_600),
             resolve_timeout: Duration::from_secs(20),
+            limits: paramd::definition::settings::Limits::default(),
         };
         let engine =
             Arc::new(Engine::new(in_force, store.clone(), sealer(), Fingerprints::new(&key)));

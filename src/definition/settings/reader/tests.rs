@@ -57,6 +57,21 @@ fn whole_settings_are_read() {
 }
 
 #[test]
+fn limits_of_all_lower_those_of_each() {
+    let (settings, problems) = read_text(
+        "limits: { principal: { streams: 2, reveals: 6000 }, all: { requests: 100, new_runs: 1000000 } }\n",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let Limits { principal, all } = settings.unwrap().limits;
+    let usual = Limits::default();
+    assert_eq!((principal.streams, principal.requests), (2, 100));
+    assert_eq!((all.requests, all.new_runs), (100, 1_000_000));
+    assert_eq!(principal.new_runs, usual.principal.new_runs);
+    assert_eq!(all.streams, usual.all.streams);
+    assert_eq!((principal.reveals, all.reveals), (6_000, 6_000), "an operator's word counts");
+}
+
+#[test]
 fn a_lower_maximum_lowers_the_default() {
     let settings = read_text("lifetime: { maximum: 1h }").0.unwrap();
     assert_eq!(settings.default_lifetime, Duration::from_secs(3_600));
