@@ -19,7 +19,6 @@ mod exit;
 mod explain;
 mod extend;
 mod flags;
-mod hardening;
 mod init;
 mod listing;
 mod live;
@@ -54,6 +53,8 @@ use error::CliError;
 use exit::Exit;
 use printer::Printer;
 pub use printer::hide_panic_payloads;
+
+use crate::process::{self, Conduct, environ, memory};
 
 /// Resolves the parameters of pipeline runs and keeps their secrets secret.
 #[derive(Parser)]
@@ -203,40 +204,69 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
 }
 
 fn start(app: App, command: Command) -> Result<Exit, CliError> {
-    hardening::apply(command.holds_secrets())?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-            CliError::new(Exit::Failed, format!("no threads to be had: {}", error.kind()))
-        })?;
-    let exit = runtime.block_on(dispatch(app, command));
-    // A read of standard input that nobody waits for must not keep us.
-    runtime.shutdown_background();
-    exit
-}
-
-async fn dispatch(app: App, command: Command) -> Result<Exit, CliError> {
+    let guard = guard(&command)?;
     match command {
-        Command::Serve(args) => serve::run(&app, args).await,
+        Command::Serve(args) => serve::run(&app, args, guard),
         Command::Init(args) => init::run(&app, &args),
-        Command::Check(args) => check::run(&app, &args).await,
-        Command::Resolve(args) => resolve::run(app, args).await,
-        Command::Explain(args) => explain::run(app, args).await,
-        Command::Run(args) => run::run(app, args).await,
-        Command::Exec(args) => run::exec::run(app, args).await,
-        Command::Mask(args) => run::mask::run(app, args).await,
-        Command::Context(args) => context::run(&app, &args).await,
-        Command::Reveal(args) => reveal::run(&app, &args).await,
-        Command::Pipelines(args) => pipelines::run(&app, &args).await,
-        Command::Runs(args) => runs::run(&app, &args).await,
-        Command::Why(args) => why::run(&app, &args).await,
-        Command::Diff(args) => diff::run(&app, &args).await,
-        Command::Extend(args) => extend::run(&app, &args).await,
-        Command::Complete(args) => complete::run(&app, &args).await,
-        Command::Audit(args) => audit::run(&app, &args).await,
+        Command::Check(args) => with_threads(check::run(&app, &args)),
+        Command::Resolve(args) => with_threads(resolve::run(app, args)),
+        Command::Explain(args) => with_threads(explain::run(app, args)),
+        Command::Run(args) => with_threads(run::run(app, args)),
+        Command::Exec(args) => with_threads(run::exec::run(app, args)),
+        Command::Mask(args) => with_threads(run::mask::run(app, args)),
+        Command::Context(args) => with_threads(context::run(&app, &args)),
+        Command::Reveal(args) => with_threads(reveal::run(&app, &args)),
+        Command::Pipelines(args) => with_threads(pipelines::run(&app, &args)),
+        Command::Runs(args) => with_threads(runs::run(&app, &args)),
+        Command::Why(args) => with_threads(why::run(&app, &args)),
+        Command::Diff(args) => with_threads(diff::run(&app, &args)),
+        Command::Extend(args) => with_threads(extend::run(&app, &args)),
+        Command::Complete(args) => with_threads(complete::run(&app, &args)),
+        Command::Audit(args) => with_threads(audit::run(&app, &args)),
         Command::Token(args) => token::run(&app, &args),
         Command::Schema => Ok(schema::run(&app)),
         Command::Completions(args) => Ok(completions::run(&app, &args)),
     }
+}
+
+/// What came of guarding the process.
+struct Guard {
+    /// Whether variables were wiped where the kernel shows them.
+    wiped: Result<(), std::io::ErrorKind>,
+    /// What of its memory is locked.
+    locked: memory::Locked,
+}
+
+/// Takes from the process what it doesn't need, while it has one thread.
+fn guard(command: &Command) -> Result<Guard, CliError> {
+    let is_daemon = matches!(command, Command::Serve(_));
+    let conduct = Conduct {
+        holds_secrets: command.holds_secrets(),
+        starts_programs: matches!(command, Command::Run(_) | Command::Exec(_)),
+    };
+    // First: what can't be read by others can't be opened by its own user either.
+    let is_wiped = |name: &[u8]| match is_daemon {
+        true => !environ::stays(name),
+        false => name == b"PARAMD_TOKEN",
+    };
+    let wiped = environ::wipe(is_wiped).map_err(|error| error.kind());
+    process::harden(conduct).map_err(|error| {
+        let kind = error.kind();
+        CliError::new(Exit::Failed, format!("the process can't be closed to others: {kind}"))
+    })?;
+    Ok(Guard { wiped, locked: memory::lock_all() })
+}
+
+/// Runs a command's work on the runtime's threads.
+fn with_threads(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            CliError::new(Exit::Failed, format!("no threads to be had: {}", error.kind()))
+        })?;
+    let exit = runtime.block_on(work);
+    // A read of standard input that nobody waits for must not keep us.
+    runtime.shutdown_background();
+    exit
 }
 
 impl Command {

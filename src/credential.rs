@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use zeroize::Zeroize as _;
 
+use crate::process::sandbox::{Access, Needs};
 use crate::secret::SecretBytes;
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{is_path, text, unknown_key};
@@ -69,6 +70,13 @@ impl Credential {
             }
         };
         Some(found)
+    }
+
+    /// The paths that reading it needs; systemd's folder is the process's own.
+    pub(crate) fn needs(&self, needs: &mut Needs) {
+        if let Self::File(path) = self {
+            needs.file(path, Access::Read);
+        }
     }
 
     /// Reads it, without one line end at its end. `environment` is the daemon's

@@ -1,5 +1,6 @@
 //! The daemon's life: configuration → keys → store → sockets → serve → drain.
 
+mod confine;
 mod dev;
 mod manager;
 mod observe;
@@ -21,6 +22,8 @@ use crate::definition::settings::{Listen, TlsFiles};
 use crate::engine::{Engine, InForce};
 use crate::load::{Compiled, load};
 use crate::name::SourceName;
+use crate::process::memory::{Locked, Pages};
+use crate::process::sandbox::{self, Sandbox};
 use crate::resolve::fetch::Sources;
 use crate::server::{self, BoundListener, Limits, ListenError, ServeError, Tls, TlsError};
 use crate::source::{ConnectError, Environment};
@@ -49,6 +52,12 @@ pub struct ServeOptions {
     pub log_replaced: bool,
     /// The process's environment at its start.
     pub environment: Environment,
+    /// Paths of the system's libraries that its variables name.
+    pub named: Vec<PathBuf>,
+    /// It speaks to sockets of others that have no path.
+    pub abstract_sockets: bool,
+    /// What of the process's memory is locked.
+    pub locked: Locked,
 }
 
 /// `serve --dev`.
@@ -132,26 +141,48 @@ pub struct Signals<F> {
     pub hangup: Signal,
 }
 
-/// A configuration that can be served.
+/// A configuration that can be served, by a process that is confined to it.
 pub struct Prepared {
-    options: ServeOptions,
+    options: Arc<ServeOptions>,
     compiled: Compiled,
     warnings: Vec<String>,
+    /// What holds: with `--dev` not all as it is written.
+    settings: ServerSettings,
+    tls: Option<Arc<Tls>>,
+    sandbox: Sandbox,
+    // Kept to the end: dropping it removes the temporary store and keys.
+    _folder: Option<DevFolder>,
 }
 
 impl Prepared {
-    /// Reads and compiles the configuration.
+    /// Reads and compiles the configuration, and confines the process to what it
+    /// needs: the calling thread, and those that it starts from now on.
     ///
     /// # Errors
     /// It has problems.
     pub fn read(options: ServeOptions) -> Result<Self, DaemonError> {
         let loaded = load(&options.config);
         let failed = loaded.problems.has_errors();
-        let lines = diagnostic::lines(&loaded.problems, &loaded.files);
-        match loaded.compiled {
-            Some(compiled) if !failed => Ok(Self { options, compiled, warnings: lines }),
-            _ => Err(DaemonError::Configuration { directory: options.config, problems: lines }),
+        let warnings = diagnostic::lines(&loaded.problems, &loaded.files);
+        let compiled = match loaded.compiled {
+            Some(compiled) if !failed => compiled,
+            _ => {
+                let directory = options.config;
+                return Err(DaemonError::Configuration { directory, problems: warnings });
+            }
+        };
+        // Before anything is made: what is written must be fit to be served.
+        let tls = tls(&options, &compiled.bundle.settings)?;
+        let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
+        let mut settings = compiled.bundle.settings.clone();
+        if let Some(folder) = &folder {
+            folder.redirect(&mut settings);
         }
+        let lost = lost_keys(&settings);
+        let sandbox = sandbox::enter(confine::needs(&options, &settings));
+        let warnings = warnings.into_iter().chain(lost).collect();
+        let options = Arc::new(options);
+        Ok(Self { options, compiled, warnings, settings, tls, sandbox, _folder: folder })
     }
 
     /// What `paramd.yaml` says.
@@ -168,20 +199,12 @@ pub async fn serve(
     prepared: Prepared,
     signals: Signals<impl Future<Output = ()>>,
 ) -> Result<(), DaemonError> {
-    let Prepared { options, compiled, warnings } = prepared;
-    let options = Arc::new(options);
+    let Prepared { options, compiled, warnings, settings, tls, sandbox, _folder } = prepared;
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
-    // Kept to the end: dropping it removes the temporary store and keys.
-    let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
-    let mut settings = compiled.bundle.settings.clone();
-    if let Some(folder) = &folder {
-        folder.redirect(&mut settings);
-    }
-    // Before anything is made: what is written must be fit to be served.
-    let tls = tls(&options, &settings)?;
-    warn_of_lost_keys(&settings);
+    confine::tell(&sandbox);
     let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
     let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
+    let _locked = keep_in_memory(options.locked, || [sealing.lock(), fingerprints.lock()]);
     if options.dev.is_none() {
         // Made and checked with the others, before there is a token.
         TokenKey::load_or_create(&settings.keys.tokens)?;
@@ -207,11 +230,12 @@ pub async fn serve(
     }
     let (health, is_current) = tokio::sync::watch::channel(true);
     let reloader = Reloader {
-        options: options.clone(),
+        options,
         engine: engine.clone(),
         store: store.clone(),
         settings: written,
         sources,
+        sandbox,
         tls,
         named: Vec::new(),
         bundle: bundle.clone(),
@@ -241,12 +265,46 @@ pub async fn serve(
     Ok(closed?)
 }
 
-/// A key that is made anew beside a store that is there opens nothing in it.
-fn warn_of_lost_keys(settings: &ServerSettings) {
-    let keys = [&settings.keys.sealing, &settings.keys.fingerprints];
-    for lost in keys.into_iter().filter(|key| settings.store.exists() && !key.exists()) {
-        tracing::warn!(key = %lost.display(), store = %settings.store.display(), "the store is there and this key isn't: it is made anew, and runs of before can't be read with it");
+/// Tells what is kept out of swap: all, else the keys as long as the answer lives.
+fn keep_in_memory(locked: Locked, keys: impl FnOnce() -> [Option<Pages>; 2]) -> Option<[Pages; 2]> {
+    const HELP: &str = "LimitMEMLOCK=infinity in the unit, `ulimit -l unlimited` or CAP_IPC_LOCK lets the daemon lock all of its memory";
+    let told = match locked {
+        Locked::All => {
+            tracing::info!("all memory is locked, so none of it is swapped");
+            return None;
+        }
+        Locked::Limited(bytes) => format!("at most {bytes} bytes may be locked"),
+        Locked::Refused(why) => format!("locking memory is refused ({why})"),
+    };
+    // Not where all is locked: pages that are let go of are unlocked.
+    match keys() {
+        [Some(one), Some(other)] => {
+            tracing::warn!(
+                "{told}: the keys' pages are locked, and secrets may be swapped; {HELP}"
+            );
+            Some([one, other])
+        }
+        _ => {
+            tracing::warn!(
+                "{told}: nothing is locked, and keys and secrets may be swapped; {HELP}"
+            );
+            None
+        }
     }
+}
+
+/// A key that is made anew beside a store that is there opens nothing in it.
+fn lost_keys(settings: &ServerSettings) -> Vec<String> {
+    let keys = [&settings.keys.sealing, &settings.keys.fingerprints];
+    let lost = keys.into_iter().filter(|key| settings.store.exists() && !key.exists());
+    let told = |key: &PathBuf| {
+        format!(
+            "the store `{}` is there and its key `{}` isn't: it is made anew, and runs of before can't be read with it",
+            settings.store.display(),
+            key.display()
+        )
+    };
+    lost.map(told).collect()
 }
 
 /// What is in force, with these sources.

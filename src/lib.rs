@@ -19,6 +19,7 @@ pub mod load;
 pub mod mask;
 pub mod name;
 pub mod plan;
+pub mod process;
 pub mod proto;
 pub mod provenance;
 pub mod refusal;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::SourceName;
+use crate::process::sandbox::Needs;
 use crate::provenance::SourceKind;
 use crate::schema::{Schema, Type};
 use crate::secret::SecretBytes;
@@ -115,6 +116,9 @@ pub trait Settings: Send + Sync + std::fmt::Debug {
     fn files(&self) -> Vec<&Path> {
         Vec::new()
     }
+
+    /// The paths and ports that the source uses while it is read.
+    fn needs(&self, needs: &mut Needs);
 
     /// Why this source can never give what is at a canonical address, such as a
     /// variable that it doesn't list; none: it may. For addresses that are known

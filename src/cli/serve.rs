@@ -9,12 +9,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use super::App;
 use super::client::Endpoint;
 use super::error::CliError;
 use super::exit::Exit;
 use super::paint::may_paint;
 use super::printer::Stream;
+use super::{App, Guard, with_threads};
 use crate::daemon::{self, DaemonError, DevOptions, Prepared, ServeOptions, Signals};
 use crate::definition::settings::{Listen, LogForm};
 use crate::secret::SecretBytes;
@@ -54,7 +54,7 @@ pub(crate) enum LogFormat {
 const SILENCED: [&str; 7] =
     ["vaultrs", "rustify", "sqlx", "sqlx_core", "sqlx_postgres", "sqlx_mysql", "notify"];
 
-pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
+pub(super) fn run(app: &App, args: Args, guard: Guard) -> Result<Exit, CliError> {
     if app.global.endpoint.is_some() {
         return Err(CliError::usage("`serve` takes no --endpoint: it is one")
             .with_help("say where to listen: --listen unix:PATH"));
@@ -69,21 +69,48 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
         log_replaced: args.log_format.is_some(),
         config: args.config,
         environment: variables(app),
+        named: NAMED_BY_THE_SYSTEM.iter().filter_map(|name| app.environment.folder(name)).collect(),
+        abstract_sockets: has_abstract_manager(app),
+        locked: guard.locked,
     };
     // First of all: a hangup that nobody waits for would end the process.
-    let hangup = listen_for(SignalKind::hangup())?;
-    let signals = Signals { shutdown: stop_signal()?, hangup };
+    outlive_hangups()?;
     let prepared = Prepared::read(options).map_err(told)?;
-    let settings = prepared.settings();
-    let form = args.log_format.unwrap_or(match settings.log {
+    let form = args.log_format.unwrap_or(match prepared.settings().log {
         LogForm::Text => LogFormat::Text,
         LogForm::Json => LogFormat::Json,
     });
-    let traces = match &settings.traces {
+    with_threads(serve(app, prepared, filter, form, guard))
+}
+
+/// Variables that name paths which libraries read, or systemd has filled.
+const NAMED_BY_THE_SYSTEM: [&str; 3] = ["CREDENTIALS_DIRECTORY", "SSL_CERT_DIR", "SSL_CERT_FILE"];
+
+/// Whether the service manager listens on a socket without a path.
+fn has_abstract_manager(app: &App) -> bool {
+    app.environment.value("NOTIFY_SOCKET").is_some_and(|path| path.as_bytes().starts_with(b"@"))
+}
+
+async fn serve(
+    app: &App,
+    prepared: Prepared,
+    filter: EnvFilter,
+    form: LogFormat,
+    guard: Guard,
+) -> Result<Exit, CliError> {
+    let hangup = listen_for(SignalKind::hangup())?;
+    let signals = Signals { shutdown: stop_signal()?, hangup };
+    let traces = match &prepared.settings().traces {
         None => None,
         Some(endpoint) => Some(Traces::to(endpoint).ok_or_else(no_traces)?),
     };
     start_log(app, filter, form, traces.as_ref())?;
+    if let Err(why) = guard.wiped {
+        tracing::warn!(
+            ?why,
+            "variables can't be wiped, so root reads them in /proc/PID/environ as long as the daemon lives: is /proc there?"
+        );
+    }
     let served = daemon::serve(prepared, signals).await;
     if let Some(traces) = traces {
         traces.end().await;
@@ -92,6 +119,17 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<Exit, CliError> {
         Ok(()) => Ok(Exit::Success),
         Err(error) => Err(told(error)),
     }
+}
+
+/// From now on a hangup doesn't end the process, before there is somebody who
+/// takes it too: what it asks for is done at the start anyway.
+fn outlive_hangups() -> Result<(), CliError> {
+    let failed = |_| CliError::new(Exit::Failed, "signals can't be listened for");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(failed)?;
+    let _inside = runtime.enter();
+    // What is installed for it stays to the process's end.
+    listen_for(SignalKind::hangup()).map(drop)
 }
 
 fn told(error: DaemonError) -> CliError {

@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use super::manager::ServiceManager;
 use super::sources::Connected;
 use super::watch::Watch;
-use super::{ServeOptions, in_force, lifecycle, tls_files};
+use super::{ServeOptions, confine, in_force, lifecycle, tls_files};
 use crate::audit::{Action, Outcome};
 use crate::definition::ServerSettings;
 use crate::definition::settings::TlsFiles;
 use crate::engine::Engine;
 use crate::load::{Loaded, load};
+use crate::process::sandbox::{Needs, Sandbox};
 use crate::server::Tls;
 use crate::store::Store;
 use crate::telemetry::measure;
@@ -56,6 +57,8 @@ pub(super) struct Reloader {
     pub(super) settings: ServerSettings,
     /// Their sources.
     pub(super) sources: Connected,
+    /// What the process is confined to.
+    pub(super) sandbox: Sandbox,
     /// What TCP is served with.
     pub(super) tls: Option<Arc<Tls>>,
     /// The files that the settings on disk name, in force or not: certificates.
@@ -147,13 +150,20 @@ impl Reloader {
         is_served && self.sources.are_of(&self.settings)
     }
 
+    /// What the process keeps from itself of these needs, in words.
+    fn lacking(&self, needs: &Needs) -> Vec<String> {
+        confine::lacking(&self.sandbox, needs)
+    }
+
     /// All or nothing; what is wrong otherwise.
     async fn put_in_force(&mut self, reading: Reading) -> Result<(), Vec<String>> {
         let Reading { loaded, lines, settled } = reading;
         let failed = loaded.problems.has_errors();
         let compiled = match loaded.compiled {
             Some(compiled) if settled && !failed => compiled,
-            _ if settled => return Err(lines),
+            _ if settled => {
+                return Err([lines, self.lacking(&confine::of_directory(&self.options))].concat());
+            }
             _ => return Err(vec!["the files change all the time; nothing was taken".to_owned()]),
         };
         let settings = compiled.bundle.settings.clone();
@@ -161,6 +171,10 @@ impl Reloader {
         if !fixed.is_empty() {
             let told = |key| format!("paramd.yaml: `{key}` has changed, which takes a restart");
             return Err(fixed.into_iter().map(told).collect());
+        }
+        let lacking = self.lacking(&confine::of_bundle(&self.options, &settings));
+        if !lacking.is_empty() {
+            return Err(lacking);
         }
         lines.iter().for_each(|line| tracing::warn!("{line}"));
         let bundle = compiled.plans.bundle.clone();

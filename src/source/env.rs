@@ -8,6 +8,7 @@ use super::{
     ABSENT, Address, AddressError, Answer, Ask, Cause, ConnectError, Environment, Field, Kind,
     Located, Pending, PickError, Probe, Raw, Read, Role, Settings, Source, SourceError, typed,
 };
+use crate::process::sandbox::Needs;
 use crate::provenance::SourceKind;
 use crate::schema::Schema;
 use crate::secret::SecretBytes;
@@ -100,6 +101,8 @@ impl Settings for Listed {
             self.names.iter().map(|name| (name.clone(), environment.get(name).cloned())).collect();
         Ok(Arc::new(Variables { variables }))
     }
+
+    fn needs(&self, _needs: &mut Needs) {}
 
     fn refuses(&self, read: &Read) -> Option<&'static str> {
         let name = read.address.get(NAME)?;

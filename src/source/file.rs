@@ -11,6 +11,7 @@ use super::{
     ABSENT, Address, AddressError, Answer, Ask, ConnectError, Environment, Field, Kind, Located,
     Pending, PickError, Probe, Raw, Read, Role, Settings, Source, SourceError,
 };
+use crate::process::sandbox::{Access, Needs};
 use crate::provenance::SourceKind;
 use crate::schema::Schema;
 use crate::source::Cause;
@@ -104,6 +105,10 @@ struct Root {
 impl Settings for Root {
     fn connect(&self, _environment: &Environment) -> Result<Arc<dyn Source>, ConnectError> {
         Ok(Arc::new(self.clone()))
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        needs.folder(&self.root, Access::Read);
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
 
+use crate::process::memory::{Pages, lock_pages};
 use crate::secret::SecretBytes;
 
 const KEY_BYTES: usize = 32;
@@ -171,6 +172,13 @@ impl<P: Purpose> Key<P> {
     /// from the key.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Keeps the page that the key is on out of swap, as long as the answer lives;
+    /// none: the system allows no page.
+    #[expect(clippy::disallowed_methods, reason = "its place is looked at, and not its bytes")]
+    pub fn lock(&self) -> Option<Pages> {
+        lock_pages(self.bytes.expose())
     }
 
     /// A key of its own for the use that `info` describes; its parts are joined

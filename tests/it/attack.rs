@@ -1,6 +1,7 @@
 //! The daemon and the executor under attack: a store that somebody edited,
 //! callers who fish for secrets, an environment that means harm.
 
+mod confined;
 mod executor;
 mod limits;
 mod process;

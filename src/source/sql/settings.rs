@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::url::{self, Server, Url};
+use super::url::{self, Host, Server, Url};
 use super::{mysql, postgres, query, sqlite};
 use crate::credential::Credential;
+use crate::process::sandbox::{Access, Needs};
 use crate::source::{Cause, ConnectError, Environment, Read, Settings, Source, SourceError};
 use crate::value::MAX_ITEMS;
 use crate::yaml::diagnostic::Problems;
@@ -62,6 +63,22 @@ pub(super) struct ServerSettings {
     pub(super) limits: Limits,
 }
 
+/// The ports of servers whose address says none.
+const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
+
+impl ServerSettings {
+    fn needs(&self, usual_port: u16, needs: &mut Needs) {
+        if let Host::Network(_) = self.server.host {
+            needs.connect(self.server.port.unwrap_or(usual_port));
+        }
+        self.password.iter().for_each(|password| password.needs(needs));
+        if let Tls::On(Some(ca)) = &self.tls {
+            needs.file(ca, Access::Read);
+        }
+    }
+}
+
 /// A database and its limits.
 #[derive(Debug)]
 enum Database {
@@ -86,6 +103,15 @@ impl Settings for Database {
                 Ok(Arc::new(postgres::Postgres::new(server.clone(), environment)?))
             }
             Self::MySql(server) => Ok(Arc::new(mysql::MySql::new(server, environment)?)),
+        }
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        match self {
+            // SQLite keeps files beside a database that others write.
+            Self::Sqlite(database) => needs.file(database.file(), Access::Write),
+            Self::Postgres(server) => server.needs(POSTGRES_PORT, needs),
+            Self::MySql(server) => server.needs(MYSQL_PORT, needs),
         }
     }
 

@@ -1,6 +1,6 @@
 //! SQLite as a source: one file, opened to be read, one statement at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -30,6 +30,11 @@ impl Sqlite {
     /// Names the file; it is opened when it is read.
     pub(super) fn new(file: PathBuf, limits: Limits) -> Self {
         Self { file, limits, lanes: Lanes::default() }
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 }
 
@@ -130,6 +135,8 @@ fn connect(source: &Sqlite, stop: Arc<AtomicBool>) -> rusqlite::Result<Connectio
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // What it sorts is nothing to leave in a file.
+    connection.pragma_update(None, "temp_store", "memory")?;
     let end = Instant::now() + source.limits.time;
     let over = move || stop.load(Ordering::Relaxed) || Instant::now() >= end;
     connection.progress_handler(1_000, Some(over))?;

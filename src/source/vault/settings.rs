@@ -12,6 +12,7 @@ use super::client::{Api, Trust};
 use super::login::{Login, Store};
 use super::{Engine, MOUNT, VERSION, check_path};
 use crate::credential::{Credential, whole_file};
+use crate::process::sandbox::{Access, Needs};
 use crate::source::{ConnectError, Environment, Read, Settings, Source};
 use crate::yaml::diagnostic::Problems;
 use crate::yaml::fields::{Fields, duration, mapping, path, text};
@@ -53,6 +54,18 @@ impl Settings for VaultSettings {
 
     fn files(&self) -> Vec<&Path> {
         self.ca.as_deref().into_iter().collect()
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        self.address.port_or_known_default().into_iter().for_each(|port| needs.connect(port));
+        self.ca.iter().for_each(|ca| needs.file(ca, Access::Read));
+        match &self.login {
+            Login::Token(token) => token.needs(needs),
+            Login::AppRole { role_id, secret_id } => {
+                role_id.needs(needs);
+                secret_id.needs(needs);
+            }
+        }
     }
 
     fn refuses(&self, read: &Read) -> Option<&'static str> {

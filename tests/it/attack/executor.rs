@@ -20,6 +20,7 @@ const WAITS: &str = r#"
 tr '\0' ' ' < /proc/$PPID/cmdline > seen-cmdline
 cat /proc/self/limits > seen-limits
 stat -c %u /proc/$PPID/environ > seen-owner
+grep NoNewPrivs /proc/self/status > seen-privileges
 printf '%s' "$PARAMD_FILES" > folder.new && mv folder.new folder
 while true; do sleep 0.05; done
 "#;
@@ -85,6 +86,8 @@ async fn no_signal_but_kill_leaves_a_file_behind() {
         // What everybody sees of the executor, and what nobody may.
         assert!(!stage.seen("seen-cmdline").contains(SECRET));
         assert_eq!(stage.seen("seen-owner").trim(), "0");
+        // A step may have a use for `sudo`.
+        assert_eq!(stage.seen("seen-privileges").split_whitespace().nth(1), Some("0"));
         let limits = stage.seen("seen-limits");
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().nth(4), Some("1"), "{core}");

@@ -52,12 +52,11 @@ fn open_files(pid: u32, known: &dyn Fn(&str) -> bool) -> Vec<u8> {
     all
 }
 
-/// The daemon's process. What the operator put into its environment is there, and
-/// its memory and environment are closed to all but root.
+/// The daemon's process. What the operator put into its environment was wiped there,
+/// and its memory and environment are closed to all but root.
 pub(in crate::canary) fn of_daemon(drive: &mut Drive<'_>, daemon: &Daemon) {
     let environ = of_proc(daemon.pid(), "environ");
-    let variables = environ.split(|byte| *byte == 0).filter(|one| !one.starts_with(b"CANARY_"));
-    let variables: Vec<&[u8]> = variables.collect();
+    let variables: Vec<&[u8]> = environ.split(|byte| *byte == 0).collect();
     assert!(variables.len() > 3 || environ == CLOSED.as_bytes());
     let sink = "the daemon's /proc/PID/cmdline and environ";
     drive.sinks.add(sink, variables.join(&b'\n'));
