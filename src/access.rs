@@ -8,12 +8,14 @@ mod entities;
 mod limits;
 mod members;
 mod read;
+mod roles;
 mod timed;
 mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{AuthorizationError, Authorizer, Decision, PolicySet, Response};
@@ -22,6 +24,7 @@ use jiff::Timestamp;
 use crate::audit::Principal;
 use crate::definition::{Bundle, Groups, PolicyFile};
 use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey};
+use crate::yaml::Place;
 use crate::yaml::diagnostic::Problems;
 use decisions::{Decided, Decisions};
 use members::Members;
@@ -29,6 +32,7 @@ use read::Checked;
 use timed::Timed;
 use vocabulary::{VOCABULARY, Vocabulary};
 
+pub use roles::ROLES;
 pub use vocabulary::SCHEMA;
 
 /// The id under which the audit log shows what `serve --dev` permits. No policy
@@ -156,6 +160,8 @@ pub struct Policies {
     members: Members,
     /// What depends on the time, and so isn't remembered.
     timed: Timed,
+    /// Where each policy is written, by its id.
+    places: Arc<BTreeMap<String, Place>>,
     /// What these policies decided before.
     decisions: Arc<Decisions>,
 }
@@ -227,15 +233,22 @@ impl Permit {
 impl Policies {
     /// The policies of a bundle, with its groups; problems as [`Self::read`].
     pub fn of(bundle: &Bundle, problems: &mut Problems) -> Self {
-        Self::read(&bundle.policies, problems).with_groups(&bundle.settings.groups)
+        if !problems.has_errors() {
+            roles::check_steps(&bundle.roles, &bundle.pipelines, problems);
+        }
+        Self::checked(read::read(&bundle.policies, &bundle.roles, problems))
+            .with_groups(&bundle.settings.groups)
     }
 
     /// Parses and checks policy files. A file's problem goes to `problems` with
     /// its place; with an error anywhere the result denies everything, because
     /// a `forbid` could be what is missing.
     pub fn read(files: &[PolicyFile], problems: &mut Problems) -> Self {
-        let Checked { set, timed } = read::read(files, problems);
-        Self { set, timed, ..Self::default() }
+        Self::checked(read::read(files, &[], problems))
+    }
+
+    fn checked(Checked { set, timed, places }: Checked) -> Self {
+        Self { set, timed, places: Arc::new(places), ..Self::default() }
     }
 
     /// Knows who is in which group.
@@ -252,7 +265,12 @@ impl Policies {
 
     /// Whether nobody could ever be permitted anything.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.dev.is_none()
+        self.set.num_of_policies() == 0 && self.dev.is_none()
+    }
+
+    /// Where a policy is written, or the role given, by its id.
+    pub fn place(&self, id: &str) -> Option<&Place> {
+        self.places.get(id)
     }
 
     /// Whether a decision on this action depends on the time.

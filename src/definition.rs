@@ -12,6 +12,7 @@ pub mod groups;
 mod layer;
 mod parameter;
 mod pipeline;
+mod roles;
 pub mod settings;
 mod step;
 
@@ -32,6 +33,7 @@ use crate::yaml::{FileId, Literal, Place, Spanned};
 
 pub use bundle::{Bundle, PolicyFile, Unread, read_bundle};
 pub use groups::{Groups, Member};
+pub use roles::{Grantee, RoleLink, RoleScope};
 pub use settings::{Grant, ServerSettings};
 
 /// One `pipelines/<name>.yaml`.

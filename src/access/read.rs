@@ -9,15 +9,17 @@ use std::ops::Range;
 use std::str::FromStr as _;
 
 use cedar_policy::{
-    Effect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, ValidationWarning,
+    Effect, Policy, PolicyId, PolicySet, SlotId, Template, ValidationError, ValidationMode,
+    ValidationWarning,
 };
 use miette::Diagnostic;
 
 use super::limits::{self, Excess};
+use super::roles::{self, Role};
 use super::timed::Timed;
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::{Action, DEV_POLICY};
-use crate::definition::PolicyFile;
+use crate::definition::{PolicyFile, RoleLink};
 use crate::name::nearest;
 use crate::yaml::Place;
 use crate::yaml::diagnostic::{Problem, Problems, Severity};
@@ -41,27 +43,35 @@ pub(super) struct Checked {
     pub(super) set: PolicySet,
     /// What they decide by the time.
     pub(super) timed: Timed,
+    /// Where each is written, by its id.
+    pub(super) places: BTreeMap<String, Place>,
 }
 
 /// What was read so far.
 #[derive(Default)]
-struct Reader<'a> {
-    set: PolicySet,
-    timed: Timed,
+pub(super) struct Reader<'a> {
+    pub(super) set: PolicySet,
+    pub(super) timed: Timed,
+    /// Where each policy is written, by its id.
+    pub(super) places: BTreeMap<String, Place>,
+    /// What may be given, by name.
+    pub(super) roles: BTreeMap<String, Role<'a>>,
+    /// The texts of policies and templates, by their ids.
     written: BTreeMap<String, Written<'a>>,
 }
 
-/// Reads all files; an error in any of them gives the empty set.
-pub(super) fn read(files: &[PolicyFile], problems: &mut Problems) -> Checked {
+/// Reads all files and gives the roles; an error in any of them gives the empty set.
+pub(super) fn read(files: &[PolicyFile], links: &[RoleLink], problems: &mut Problems) -> Checked {
     let before = problems.list.len();
-    let mut reader = Reader::default();
+    let mut reader = Reader { roles: roles::shipped(), ..Reader::default() };
     for file in files {
         reader.file(file, problems);
     }
+    reader.give(links, problems);
     reader.validate(problems);
     let failed = problems.list.iter().skip(before).any(|p| p.severity == Severity::Error);
-    let Reader { set, timed, .. } = reader;
-    if failed { Checked::default() } else { Checked { set, timed } }
+    let Reader { set, timed, places, .. } = reader;
+    if failed { Checked::default() } else { Checked { set, timed, places } }
 }
 
 impl<'a> Reader<'a> {
@@ -75,13 +85,7 @@ impl<'a> Reader<'a> {
         };
         for template in parsed.templates() {
             let span = span_of(file, template.as_ref().loc().map(|loc| range(loc.span)));
-            problems
-                .error(
-                    "policy_template",
-                    &place(file, span),
-                    "a policy template applies to nothing",
-                )
-                .help("write a policy without `?principal` and `?resource`");
+            self.template(Written { file, span }, template, problems);
         }
         let mut policies: Vec<(Range<usize>, &Policy)> = parsed
             .policies()
@@ -91,6 +95,29 @@ impl<'a> Reader<'a> {
         for (index, (span, policy)) in policies.into_iter().enumerate() {
             self.policy(Written { file, span }, index + 1, policy, problems);
         }
+    }
+
+    /// A template is a role, by its `@id`, which `policies/roles.yaml` gives.
+    fn template(&mut self, written: Written<'a>, template: &Template, problems: &mut Problems) {
+        let at = place(written.file, written.span.clone());
+        let has_principal = template.slots().any(|slot| *slot == SlotId::principal());
+        let Some(name) = template.annotation("id").filter(|id| is_id(id) && has_principal) else {
+            problems
+                .error("policy_template", &at, "a policy template is a role, and this can't be one")
+                .help("give it an `@id`, the role's name, and say `principal in ?principal`");
+            return;
+        };
+        let id = roles::template_id(name);
+        let named = template.new_id(id.clone());
+        if self.roles.contains_key(name) || self.set.add_template(named).is_err() {
+            problems
+                .error("policy_id", &at, "another role has the same id")
+                .help("roles that ship are in docs/access.md");
+            return;
+        }
+        let role = Role::new(template.clone(), written.text(), Some(at));
+        self.roles.insert(name.to_owned(), role);
+        self.written.insert(id.to_string(), written);
     }
 
     fn policy(
@@ -123,6 +150,7 @@ impl<'a> Reader<'a> {
             return;
         }
         self.timed.add(policy, written.text());
+        self.places.insert(id.clone(), at);
         self.written.insert(id, written);
     }
 
@@ -178,13 +206,14 @@ impl<'a> Reader<'a> {
             ValidationError::UndefinedFunction(_) => ("there is no such function", &[]),
             _ => ("this doesn't fit the policy schema", &[]),
         };
-        let at = self.at(error.policy_id().as_ref(), error);
+        let id = error.policy_id().as_ref();
+        let at = self.at(id, error);
         let help = self.help(error, at.as_ref(), candidates);
         Problem {
             severity: Severity::Error,
             code: "policy_invalid",
             message: message.to_owned(),
-            place: at.map(|(file, span)| place(file, span)),
+            place: self.place(id, at),
             help: Some(help),
             sensitive: false,
         }
@@ -197,8 +226,10 @@ impl<'a> Reader<'a> {
             warning,
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
         );
-        let policy = self.set.policy(warning.policy_id());
-        let forbids = policy.is_some_and(|policy| policy.effect() == Effect::Forbid);
+        let policy = self.set.policy(warning.policy_id()).map(Policy::effect);
+        let effect =
+            policy.or_else(|| self.set.template(warning.policy_id()).map(Template::effect));
+        let forbids = effect == Some(Effect::Forbid);
         let (severity, code, message, help) = match (impossible, forbids) {
             (true, true) => (
                 Severity::Error,
@@ -216,15 +247,21 @@ impl<'a> Reader<'a> {
                 None,
             ),
         };
-        let at = self.at(warning.policy_id().as_ref(), warning);
+        let id = warning.policy_id().as_ref();
+        let at = self.at(id, warning);
         Problem {
             severity,
             code,
             message: message.to_owned(),
-            place: at.map(|(file, span)| place(file, span)),
+            place: self.place(id, at),
             help,
             sensitive: false,
         }
+    }
+
+    /// The place of a problem: in a policy's text, or where a role is given.
+    fn place(&self, id: &str, at: Option<(&PolicyFile, Range<usize>)>) -> Option<Place> {
+        at.map(|(file, span)| place(file, span)).or_else(|| self.places.get(id).cloned())
     }
 
     /// Where a problem is: what Cedar points at, else the whole policy.
@@ -324,7 +361,7 @@ fn order(problem: &Problem) -> (Option<(u32, usize, usize)>, &str) {
     (at, &problem.message)
 }
 
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id.bytes().all(|b| (0x20..=0x7e).contains(&b))
         && id != DEV_POLICY

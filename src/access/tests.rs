@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::*;
 use crate::definition::Member;
+use crate::load::Compiled;
 use crate::name::{RunId, RunKey, StepName};
+use crate::resolve::testing::compile;
 use crate::yaml::FileId;
 
 fn file(index: u32, text: &str) -> PolicyFile {
@@ -28,6 +30,7 @@ pub(super) fn policies(text: &str) -> Policies {
 }
 
 /// A question with everything owned, as short to write as a table's row.
+#[derive(Debug)]
 pub(super) struct Ask {
     principal: Principal,
     token: Option<StepKey>,
@@ -78,7 +81,7 @@ impl Ask {
         self
     }
 
-    fn at(mut self, time: &str) -> Self {
+    pub(super) fn at(mut self, time: &str) -> Self {
         self.time = time.parse().unwrap();
         self
     }
@@ -127,11 +130,11 @@ impl Ask {
     }
 }
 
-fn permitted(ids: &[&str]) -> Result<Vec<String>, Denied> {
+pub(super) fn permitted(ids: &[&str]) -> Result<Vec<String>, Denied> {
     Ok(ids.iter().map(ToString::to_string).collect())
 }
 
-fn denied(ids: &[&str]) -> Result<Vec<String>, Denied> {
+pub(super) fn denied(ids: &[&str]) -> Result<Vec<String>, Denied> {
     Err(Denied { policy_ids: ids.iter().map(ToString::to_string).collect(), errors: false })
 }
 
@@ -409,14 +412,29 @@ fn a_permit_covers_its_action_and_item_alone() {
 
 #[test]
 fn every_policy_of_the_documentation_passes_the_check() {
-    let text = include_str!("../../docs/access.md");
-    let blocks: Vec<&str> = text
-        .split("```cedar\n")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block))
-        .collect();
-    assert!(blocks.len() >= 5);
-    let set = policies(&blocks.concat());
+    let page = include_str!("../../docs/access.md");
+    let blocks = |language: &str| -> Vec<&str> {
+        let fence = format!("```{language}\n");
+        let begun = page.split(&fence).skip(1);
+        begun.filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+    };
+    let yaml = |beginning: &str| {
+        let found = blocks("yaml").into_iter().find(|block| block.starts_with(beginning));
+        found.expect("such a block").to_owned()
+    };
+    assert!(blocks("cedar").len() >= 5);
+    let (own, groups) = (blocks("cedar").concat(), yaml("groups:"));
+    let roles = yaml("- { role") + "- { role: night-shift, to: { group: platform } }\n";
+    let Compiled { policies: set, .. } = compile(&[
+        ("pipelines/churn-training.yaml", "name: churn-training\nsteps: [{ name: train }]\n"),
+        ("paramd.yaml", &groups),
+        ("policies/own.cedar", &own),
+        ("policies/roles.yaml", &roles),
+    ]);
+    let trained = ask(5, RevealSealed, "churn-training/1/train/pw").in_groups(&["trainers"]);
+    let by_role = "executor(trainers on churn-training/train)";
+    check(&set, &trained, permitted(&[by_role]));
+    check(&set, &trained.at("2026-03-01T12:00:00Z"), permitted(&[by_role, "trainers-by-day"]));
     check(&set, &ask(2001, Reveal, "churn-training/1/train/pw"), permitted(&["train-executor"]));
     let password = "churn-training/1/extract/env.DATABASE_URL<db_password";
     check(&set, &ask(2003, Reveal, password), permitted(&["url-only"]));

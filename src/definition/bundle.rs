@@ -8,7 +8,9 @@ use std::path::Path;
 use aws_lc_rs::digest;
 
 use super::grant::Known;
-use super::{LayerFile, PipelineDefinition, ServerSettings, layer, pipeline, settings};
+use super::{
+    LayerFile, PipelineDefinition, RoleLink, ServerSettings, layer, pipeline, roles, settings,
+};
 use crate::name::{EnvironmentName, PipelineName};
 use crate::yaml::diagnostic::{Files, Problems};
 use crate::yaml::{FileId, Node, Place};
@@ -30,6 +32,8 @@ pub struct Bundle {
     pub environments: BTreeMap<EnvironmentName, LayerFile>,
     /// `policies/*.cedar`, in the order of their names.
     pub policies: Vec<PolicyFile>,
+    /// `policies/roles.yaml`.
+    pub roles: Vec<RoleLink>,
     /// What is missing here because it couldn't be read.
     pub unread: Unread,
 }
@@ -84,6 +88,7 @@ pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems)
     for (name, path) in &found.policies {
         bundle.policies.extend(reader.policy(path, name));
     }
+    bundle.roles = found.roles.as_ref().map(|path| reader.roles(path)).unwrap_or_default();
     let sha256 = reader.hash.finish();
     unread.pipelines |= found.misnamed;
     unread.environments = bundle.environments.is_empty() && !found.no_environment;
@@ -98,6 +103,7 @@ pub fn read_bundle(directory: &Path, files: &mut Files, problems: &mut Problems)
         global: bundle.global,
         environments: bundle.environments,
         policies: bundle.policies,
+        roles: bundle.roles,
         unread,
     })
 }
@@ -108,6 +114,7 @@ struct BundleParts {
     global: Option<LayerFile>,
     environments: BTreeMap<EnvironmentName, LayerFile>,
     policies: Vec<PolicyFile>,
+    roles: Vec<RoleLink>,
 }
 
 struct Reader<'a> {
@@ -163,6 +170,11 @@ impl Reader<'_> {
         // parameters.
         pipeline.broken.all |= !sound;
         Some(pipeline)
+    }
+
+    fn roles(&mut self, path: &files::FilePath) -> Vec<RoleLink> {
+        let Some((_, node)) = self.tree(path) else { return Vec::new() };
+        roles::read(&self.known.pipelines, &node, self.problems)
     }
 
     fn policy(&mut self, path: &files::FilePath, name: &str) -> Option<PolicyFile> {

@@ -2,6 +2,7 @@
 //! the readers know: one that has no row here fails the test.
 
 mod pipeline;
+mod roles;
 mod settings;
 mod tokens;
 
@@ -48,7 +49,7 @@ fn row(label: &'static str, key: &'static str, values: Values) -> Row {
 }
 
 /// What stands beside the file that is tried.
-static BASE: LazyLock<[(&str, String); 5]> = LazyLock::new(|| {
+static BASE: LazyLock<[(&str, String); 6]> = LazyLock::new(|| {
     let [below, at] = [127, 128].map(|length| "a".repeat(length));
     let sources = format!(
         "sources:
@@ -65,6 +66,7 @@ static BASE: LazyLock<[(&str, String); 5]> = LazyLock::new(|| {
         ("pipelines/p.yaml", PIPELINE.to_owned()),
         ("global.yaml", "{}\n".to_owned()),
         ("environments/dev.yaml", "{}\n".to_owned()),
+        ("policies/roles.yaml", "[]\n".to_owned()),
         ("policies/all.cedar", "permit (principal, action, resource);\n".to_owned()),
     ]
 });
@@ -121,7 +123,7 @@ fn errors(loaded: &Loaded) -> Vec<&Problem> {
 fn every_key_of_every_mapping_has_a_row() {
     let folder = folder();
     let rows = rows();
-    for mapping in settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS) {
+    for mapping in settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS).chain(&roles::MAPPINGS) {
         let (text, _) = text(mapping, "zzzzzz", "1");
         let loaded = loaded(folder.path(), mapping.file, &text);
         let told = errors(&loaded);
@@ -142,13 +144,13 @@ fn keys(rows: &[Row], label: &str) -> BTreeSet<&'static str> {
 }
 
 fn rows() -> Vec<Row> {
-    settings::rows().into_iter().chain(pipeline::rows()).collect()
+    [settings::rows(), pipeline::rows(), roles::rows()].into_iter().flatten().collect()
 }
 
 #[test]
 fn every_key_keeps_to_its_limit() {
     let folder = folder();
-    let mappings = settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS);
+    let mappings = settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS).chain(&roles::MAPPINGS);
     let all: Vec<&Mapping> = mappings.chain(&pipeline::DECLARATIONS).collect();
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for Row { label, key, values } in &rows() {

@@ -107,9 +107,22 @@ fn a_policy_that_can_never_apply_is_a_warning() {
 }
 
 #[test]
-fn templates_and_bad_ids_are_refused() {
-    let template = "permit (principal == ?principal, action, resource);";
-    check_problem(template, "policy_template", template, "?principal");
+fn templates_that_are_no_role_and_bad_ids_are_refused() {
+    for template in [
+        "permit (principal == ?principal, action, resource);",
+        r#"@id("") permit (principal == ?principal, action, resource);"#,
+        r#"@id("x") permit (principal, action, resource in ?resource);"#,
+    ] {
+        check_problem(template, "policy_template", template, "?principal");
+    }
+    let known = r#"@id("owner") permit (principal in ?principal, action, resource);"#;
+    check_problem(known, "policy_id", known, "docs/access.md");
+    let unused = r#"@id("x") permit (principal in ?principal, action, resource);"#;
+    check_problem(unused, "policy_doubtful", unused, "policies/roles.yaml");
+    let wrong =
+        r#"@id("x") permit (principal in ?principal, action, resource) when { resource.nme };"#;
+    let (set, problems) = read(&[wrong]);
+    assert!(problems.has_errors() && set.is_empty(), "one that nobody has is checked too");
     let policy = |id: &str| format!("@id(\"{id}\") permit (principal, action, resource);");
     for id in ["", "dev", "ä", "a\\n", &"x".repeat(129), "all"] {
         check_problem(&policy(id), "policy_id", &policy(id), "");

@@ -44,6 +44,8 @@ pub(super) struct Found {
     pub(super) pipelines: BTreeMap<PipelineName, FilePath>,
     /// `policies/*.cedar`.
     pub(super) policies: BTreeMap<String, FilePath>,
+    /// `policies/roles.yaml`.
+    pub(super) roles: Option<FilePath>,
     /// Something in `pipelines/` is left out, since its name isn't one for it.
     pub(super) misnamed: bool,
     /// There is no file in `environments/`.
@@ -68,8 +70,12 @@ impl Found {
             let path = directory.join(name);
             path.symlink_metadata().is_ok().then(|| FilePath { path, below: name.to_owned() })
         };
-        let mut found =
-            Self { settings: top("paramd.yaml"), global: top("global.yaml"), ..Self::default() };
+        let mut found = Self {
+            settings: top("paramd.yaml"),
+            global: top("global.yaml"),
+            roles: top("policies/roles.yaml"),
+            ..Self::default()
+        };
         if found.settings.is_none() {
             problems
                 .error_without_place("no_settings", "there is no `paramd.yaml` in the directory")
