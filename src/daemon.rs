@@ -20,12 +20,13 @@ use crate::audit::{Action, EventDraft, Outcome, Principal};
 use crate::definition::ServerSettings;
 use crate::definition::settings::{Listen, TlsFiles};
 use crate::engine::{Engine, InForce};
+use crate::jwt::{self, Issuers};
 use crate::load::{Compiled, load};
-use crate::name::SourceName;
+use crate::name::{IssuerName, SourceName};
 use crate::process::memory::{Locked, Pages};
 use crate::process::sandbox::{self, Sandbox};
 use crate::resolve::fetch::Sources;
-use crate::server::{self, BoundListener, Limits, ListenError, ServeError, Tls, TlsError};
+use crate::server::{self, Bearers, BoundListener, Limits, ListenError, ServeError, Tls, TlsError};
 use crate::source::{ConnectError, Environment};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::keys::{FingerprintKey, KeyError, SealingKey, TokenKey};
@@ -99,6 +100,14 @@ pub enum DaemonError {
     /// TLS can't be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An issuer's keys can't be asked for.
+    #[error(transparent)]
+    Issuer(#[from] jwt::ConnectError),
+    /// Keys without TLS.
+    #[error(
+        "the keys of the issuer `{0}` would come without TLS, which is for `serve --dev` alone: name an address with `https://`"
+    )]
+    PlainKeys(IssuerName),
     /// TCP without TLS.
     #[error(
         "`{0}` would be TCP without TLS, which is for `serve --dev` on the loopback alone: `tls` in paramd.yaml says which certificate and key to use"
@@ -173,6 +182,7 @@ impl Prepared {
         };
         // Before anything is made: what is written must be fit to be served.
         let tls = tls(&options, &compiled.bundle.settings)?;
+        refuse_plain_keys(&options, &compiled.bundle.settings)?;
         let folder = options.dev.as_ref().map(|dev| DevFolder::make(&dev.temporary)).transpose()?;
         let mut settings = compiled.bundle.settings.clone();
         if let Some(folder) = &folder {
@@ -209,7 +219,7 @@ pub async fn serve(
         // Made and checked with the others, before there is a token.
         TokenKey::load_or_create(&settings.keys.tokens)?;
     }
-    let tokens = Arc::new(Tokens::new(settings.tokens.clone(), settings.keys.tokens.clone()));
+    let bearers = bearers(&options, &settings)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store, Box::new(give_up))?);
     let listeners = listen(addresses(&options, &settings), tls.as_ref()).await?;
     let scraped = observe::listen(settings.metrics).await?;
@@ -222,12 +232,7 @@ pub async fn serve(
     let in_force = in_force(compiled, &settings, &options, sources.sources());
     let engine = Arc::new(Engine::new(in_force, store.clone(), Sealer::new(sealing), fingerprints));
     store.record(vec![lifecycle(Action::Start, &bundle)]).await?;
-    if let Some(dev) = &options.dev {
-        tracing::warn!(
-            uid = dev.uid,
-            "serving for trying out (--dev): this uid may do all, and the store and its keys are removed at the end"
-        );
-    }
+    options.dev.iter().for_each(warn_of_dev);
     let (health, is_current) = tokio::sync::watch::channel(true);
     let reloader = Reloader {
         options,
@@ -237,6 +242,7 @@ pub async fn serve(
         sources,
         sandbox,
         tls,
+        issuers: bearers.issuers.clone(),
         named: Vec::new(),
         bundle: bundle.clone(),
         health,
@@ -255,7 +261,7 @@ pub async fn serve(
         ServiceManager.stopping();
     };
     let served =
-        server::serve(engine, tokens, listeners, is_current, Limits::default(), shutdown).await;
+        server::serve(engine, bearers, listeners, is_current, Limits::default(), shutdown).await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
     let stopped = store.record(vec![lifecycle(Action::Stop, &bundle)]).await;
     let closed = store.close().await;
@@ -291,6 +297,13 @@ fn keep_in_memory(locked: Locked, keys: impl FnOnce() -> [Option<Pages>; 2]) -> 
             None
         }
     }
+}
+
+fn warn_of_dev(dev: &DevOptions) {
+    tracing::warn!(
+        uid = dev.uid,
+        "serving for trying out (--dev): this uid may do all, and the store and its keys are removed at the end"
+    );
 }
 
 /// A key that is made anew beside a store that is there opens nothing in it.
@@ -349,6 +362,33 @@ fn tls(options: &ServeOptions, settings: &ServerSettings) -> Result<Option<Arc<T
         (Some(files), _) => Ok(Some(Arc::new(Tls::load(&tls_files(files))?))),
         (None, Some(address)) => Err(DaemonError::PlainTcp(address)),
         (None, None) => Ok(None),
+    }
+}
+
+/// What tells whose a bearer credential is. That an issuer's keys can't be had yet
+/// stops nothing.
+fn bearers(options: &ServeOptions, settings: &ServerSettings) -> Result<Bearers, DaemonError> {
+    let tokens = Tokens::new(settings.tokens.clone(), settings.keys.tokens.clone());
+    let issuers = Issuers::default();
+    issuers.replace(next_issuers(&issuers, options, settings)?);
+    Ok(Bearers { tokens: Arc::new(tokens), issuers: Arc::new(issuers) })
+}
+
+fn next_issuers(
+    issuers: &Issuers,
+    options: &ServeOptions,
+    settings: &ServerSettings,
+) -> Result<jwt::Next, DaemonError> {
+    refuse_plain_keys(options, settings)?;
+    Ok(issuers.next(&settings.jwt)?)
+}
+
+/// Who is on the way of what comes without TLS could put in keys of his own.
+fn refuse_plain_keys(options: &ServeOptions, settings: &ServerSettings) -> Result<(), DaemonError> {
+    let plain = settings.jwt.values().find(|one| one.plain_address().is_some());
+    match plain {
+        Some(issuer) if options.dev.is_none() => Err(DaemonError::PlainKeys(issuer.name.clone())),
+        _ => Ok(()),
     }
 }
 

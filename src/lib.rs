@@ -15,6 +15,7 @@ pub mod engine;
 pub mod envelope;
 pub mod expression;
 pub mod init;
+pub mod jwt;
 pub mod load;
 pub mod mask;
 pub mod name;

@@ -133,6 +133,10 @@ name!(
     TokenName, "token", is_dashed, DASHED
 );
 name!(
+    /// The name of an issuer of JWTs in `paramd.yaml`.
+    IssuerName, "issuer", is_dashed, DASHED
+);
+name!(
     /// A pipeline's name.
     PipelineName, "pipeline", is_dashed, DASHED
 );

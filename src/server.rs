@@ -26,10 +26,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::engine::Engine;
 use crate::proto;
-use crate::token::Tokens;
 use gate::Gate;
 use patience::Patience;
 
+pub use authentication::Bearers;
 pub use limits::Limits;
 pub use listen::{BoundListener, ListenError};
 pub use tls::{Files as TlsFiles, Tls, TlsError};
@@ -78,13 +78,13 @@ pub enum ServeError {
 /// Nothing was served, or the transport gave up.
 pub async fn serve(
     engine: Arc<Engine>,
-    tokens: Arc<Tokens>,
+    bearers: Bearers,
     listeners: Vec<BoundListener>,
     bundle: watch::Receiver<bool>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    serve_routes(services::routes(engine, tokens), listeners, bundle, limits, shutdown).await
+    serve_routes(services::routes(engine, bearers), listeners, bundle, limits, shutdown).await
 }
 
 async fn serve_routes(

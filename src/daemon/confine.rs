@@ -82,6 +82,7 @@ pub(super) fn of_bundle(options: &ServeOptions, settings: &ServerSettings) -> Ne
             needs.file(file, Access::Read);
         });
     }
+    settings.jwt.values().for_each(|issuer| issuer.needs(&mut needs));
     settings.sources.values().for_each(|source| source.settings.needs(&mut needs));
     needs
 }

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use super::manager::ServiceManager;
 use super::sources::Connected;
 use super::watch::Watch;
-use super::{ServeOptions, confine, in_force, lifecycle, tls_files};
+use super::{ServeOptions, confine, in_force, lifecycle, next_issuers, tls_files};
 use crate::audit::{Action, Outcome};
 use crate::definition::ServerSettings;
 use crate::definition::settings::TlsFiles;
 use crate::engine::Engine;
+use crate::jwt::Issuers;
 use crate::load::{Loaded, load};
 use crate::process::sandbox::{Needs, Sandbox};
 use crate::server::Tls;
@@ -61,6 +62,8 @@ pub(super) struct Reloader {
     pub(super) sandbox: Sandbox,
     /// What TCP is served with.
     pub(super) tls: Option<Arc<Tls>>,
+    /// Whose JWTs are good.
+    pub(super) issuers: Arc<Issuers>,
     /// The files that the settings on disk name, in force or not: certificates.
     pub(super) named: Vec<PathBuf>,
     /// The bundle in force.
@@ -147,7 +150,7 @@ impl Reloader {
             (Some(served), Some(fresh)) => fresh.is_ok_and(|fresh| served.is_same(&fresh)),
             _ => true,
         };
-        is_served && self.sources.are_of(&self.settings)
+        is_served && self.issuers.are_of(&self.settings.jwt) && self.sources.are_of(&self.settings)
     }
 
     /// What the process keeps from itself of these needs, in words.
@@ -186,12 +189,15 @@ impl Reloader {
         // Certificates are renewed in place, so they are read anew whatever changed.
         let tls = settings.tls.as_ref().map(|files| Tls::load(&tls_files(files))).transpose();
         let tls = tls.map_err(|error| vec![error.to_string()])?;
+        let issuers = next_issuers(&self.issuers, &self.options, &settings)
+            .map_err(|error| vec![error.to_string()])?;
         let recorded = self.store.record(vec![lifecycle(Action::Reload, &bundle)]).await;
         // What can't be recorded isn't done.
         recorded.map_err(|error| vec![format!("it can't be recorded: {error}")])?;
         if let (Some(served), Some(fresh)) = (&self.tls, tls) {
             served.replace(fresh);
         }
+        self.issuers.replace(issuers);
         self.sources = sources;
         self.settings = settings;
         self.bundle = bundle;
@@ -208,6 +214,7 @@ fn named(settings: &ServerSettings) -> Vec<PathBuf> {
     if let Some(TlsFiles { certificate, key, client_ca }) = settings.tls.clone() {
         files.extend([certificate, key].into_iter().chain(client_ca));
     }
+    files.extend(settings.jwt.values().filter_map(|one| one.ca()).map(Path::to_owned));
     files
 }
 

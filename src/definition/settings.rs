@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::groups::Groups;
-use crate::name::{EnvironmentName, SourceName};
+use crate::jwt::IssuerSettings;
+use crate::name::{EnvironmentName, IssuerName, SourceName};
 use crate::provenance::SourceKind;
 use crate::source::Settings;
 use crate::value::Value;
@@ -34,6 +35,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsFiles>,
     /// The file of hashed bearer tokens.
     pub tokens: PathBuf,
+    /// The issuers whose JWTs are good.
+    pub jwt: BTreeMap<IssuerName, Arc<IssuerSettings>>,
     /// How long a run stays open where its pipeline doesn't say.
     pub default_lifetime: Duration,
     /// The longest that a run may stay open.

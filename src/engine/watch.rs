@@ -17,7 +17,7 @@ use super::pages::Bound;
 use super::record::{internal, store_refusal};
 use super::{Caller, Engine, InForce, Refusal, Violation, WatchRequest};
 use crate::access::Action;
-use crate::audit::{self, Event};
+use crate::audit::{self, Event, Principal};
 use crate::store::{EventPage, EventQuery};
 
 /// A message goes out at least this often; the contract's limit is 30 seconds.
@@ -190,6 +190,23 @@ impl Watch {
         }
     }
 
+    /// Who watches.
+    pub fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    /// The watcher's groups are these now, which may take the permission away.
+    ///
+    /// # Errors
+    /// It does.
+    pub async fn regroup(&mut self, groups: Arc<[String]>) -> Result<(), Refusal> {
+        if groups == self.caller.groups {
+            return Ok(());
+        }
+        self.caller.groups = groups;
+        self.decide(self.engine.in_force()).await
+    }
+
     fn message(&mut self, mark: Mark, event: Option<Event>) -> Watched {
         self.due = Instant::now() + HEARTBEAT;
         let token = self.bound.token(&written(mark, self.place.from));
@@ -202,6 +219,10 @@ impl Watch {
         if Arc::ptr_eq(&in_force, &self.decided) && !in_force.policies.is_timed(Action::Audit) {
             return Ok(());
         }
+        self.decide(in_force).await
+    }
+
+    async fn decide(&mut self, in_force: Arc<InForce>) -> Result<(), Refusal> {
         self.caller.time = Timestamp::now();
         let mut event = self.engine.event(&self.caller, audit::Action::Audit);
         if let Err(refusal) = self.engine.may_audit(&self.caller, &self.query, &mut event) {

@@ -2,15 +2,39 @@
 //! else the kernel's word on the peer of the Unix socket.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use super::accept::Peer;
 use super::certificate::Shown;
 use crate::audit::{Principal, PrincipalKind};
+use crate::jwt::{self, Issuers};
 use crate::token::{Refused, Tokens};
+
+/// What tells whose a bearer credential is.
+#[derive(Debug, Clone)]
+pub struct Bearers {
+    /// The daemon's own tokens.
+    pub tokens: Arc<Tokens>,
+    /// Those who sign tokens that are good here.
+    pub issuers: Arc<Issuers>,
+}
+
+/// Who calls, by what he shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) principal: Principal,
+    /// What the credential vouches for beside the name.
+    pub(super) groups: Arc<[String]>,
+}
+
+impl Told {
+    fn named(name: String, kind: PrincipalKind) -> Self {
+        Self { principal: Principal { name, kind }, groups: Arc::default() }
+    }
+}
 
 /// Why a caller isn't told. It goes to the log alone: the caller learns only
 /// that the credential isn't good.
@@ -22,10 +46,14 @@ pub(super) enum Unknown {
     Malformed,
     /// The token isn't good.
     Token(Refused),
+    /// The JWT isn't good.
+    Jwt(jwt::Refused),
     /// The certificate names nobody.
     NamesNobody,
     /// The certificate ended while the connection was open.
     CertificateExpired,
+    /// What is shown names somebody else than it did.
+    Changed,
 }
 
 impl fmt::Display for Unknown {
@@ -34,28 +62,23 @@ impl fmt::Display for Unknown {
             Self::NoCredential => "no credential",
             Self::Malformed => "malformed authorization",
             Self::Token(refused) => refused.word(),
+            Self::Jwt(refused) => refused.word(),
             Self::NamesNobody => "certificate without a usable name",
             Self::CertificateExpired => "expired certificate",
+            Self::Changed => "a credential that names another principal than before",
         })
     }
 }
 
-/// The caller of a request. Who sends a token wants to be taken for its owner:
+/// The caller who shows this. Who sends a token wants to be taken for its owner:
 /// one that isn't good is never passed over for the certificate or the uid.
-pub(super) fn principal<T>(request: &Request<T>, tokens: &Tokens) -> Result<Principal, Unknown> {
-    shown(request.metadata(), request.extensions().get(), tokens)
-}
-
-/// The caller who shows this.
-pub(super) fn shown(
+pub(super) async fn shown(
     metadata: &MetadataMap,
     peer: Option<&Peer>,
-    tokens: &Tokens,
-) -> Result<Principal, Unknown> {
+    bearers: &Bearers,
+) -> Result<Told, Unknown> {
     if metadata.contains_key("authorization") {
-        let name =
-            tokens.owner(bearer(metadata).ok_or(Unknown::Malformed)?).map_err(Unknown::Token)?;
-        return Ok(Principal { name: format!("token:{name}"), kind: PrincipalKind::Token });
+        return owner(bearer(metadata).ok_or(Unknown::Malformed)?, bearers).await;
     }
     let peer = peer.ok_or(Unknown::NoCredential)?;
     match peer.certificate.as_deref() {
@@ -63,11 +86,25 @@ pub(super) fn shown(
             Err(Unknown::CertificateExpired)
         }
         Some(Shown { name: Some(name), .. }) => {
-            Ok(Principal { name: name.clone(), kind: PrincipalKind::Certificate })
+            Ok(Told::named(name.clone(), PrincipalKind::Certificate))
         }
         Some(Shown { name: None, .. }) => Err(Unknown::NamesNobody),
-        None => peer.uid.map(Principal::unix_user).ok_or(Unknown::NoCredential),
+        None => {
+            let principal = peer.uid.map(Principal::unix_user).ok_or(Unknown::NoCredential)?;
+            Ok(Told { principal, groups: Arc::default() })
+        }
     }
+}
+
+/// Whose a token is.
+async fn owner(token: &[u8], Bearers { tokens, issuers }: &Bearers) -> Result<Told, Unknown> {
+    if jwt::is_jwt(token) {
+        let jwt::Known { name, groups } = issuers.known(token).await.map_err(Unknown::Jwt)?;
+        let principal = Principal { name, kind: PrincipalKind::Jwt };
+        return Ok(Told { principal, groups: groups.into() });
+    }
+    let name = tokens.owner(token).map_err(Unknown::Token)?;
+    Ok(Told::named(format!("token:{name}"), PrincipalKind::Token))
 }
 
 /// The one token of the metadata.
@@ -144,23 +181,27 @@ mod tests {
         assert_eq!(trace_id(&MetadataMap::new()), "");
     }
 
-    fn asked(values: &[&'static str]) -> Request<()> {
-        let mut request = Request::new(());
+    fn asked(values: &[&'static str]) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
         for value in values {
-            request.metadata_mut().append("authorization", value.parse().unwrap());
+            metadata.append("authorization", value.parse().unwrap());
         }
-        request
+        metadata
     }
 
-    #[test]
-    fn without_a_socket_nobody_calls() {
+    fn bearers() -> Bearers {
         let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
-        assert_eq!(principal(&Request::new(()), &tokens), Err(Unknown::NoCredential));
+        Bearers { tokens: Arc::new(tokens), issuers: Arc::default() }
     }
 
-    #[test]
-    fn a_token_that_is_sent_is_never_passed_over() {
-        let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
+    #[tokio::test]
+    async fn without_a_socket_nobody_calls() {
+        let told = shown(&MetadataMap::new(), None, &bearers()).await;
+        assert_eq!(told, Err(Unknown::NoCredential));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_sent_is_never_passed_over() {
         let peer = Peer { uid: Some(1), certificate: None, address: None };
         for (sent, why) in [
             (&["Bearer paramd_token_x"][..], Unknown::Token(Refused::Unknown)),
@@ -169,13 +210,13 @@ mod tests {
             (&["Basic paramd_x"], Unknown::Malformed),
             (&[""], Unknown::Malformed),
             (&["Bearer paramd_token_x", "Bearer paramd_y"], Unknown::Malformed),
+            (&["Bearer a.b.c"], Unknown::Jwt(jwt::Refused::Malformed)),
+            (&["Bearer paramd_token_x.y"], Unknown::Jwt(jwt::Refused::Malformed)),
         ] {
-            let mut request = asked(sent);
-            request.extensions_mut().insert(peer.clone());
-            assert_eq!(principal(&request, &tokens), Err(why), "{sent:?}");
+            let told = shown(&asked(sent), Some(&peer), &bearers()).await;
+            assert_eq!(told, Err(why), "{sent:?}");
         }
-        let mut request = asked(&[]);
-        request.extensions_mut().insert(peer);
-        assert_eq!(principal(&request, &tokens).unwrap().name, "uid:1");
+        let told = shown(&asked(&[]), Some(&peer), &bearers()).await;
+        assert_eq!(told.unwrap().principal.name, "uid:1");
     }
 }

@@ -16,6 +16,7 @@ use tonic::{Code, Request, Response, Status};
 use tracing::{Instrument as _, Span};
 
 use super::accept::Peer;
+use super::authentication::{Bearers, Told};
 use super::strangers::{Strangers, Turn};
 use super::{authentication, status};
 use crate::allowance::{Admitted, Ask};
@@ -29,7 +30,6 @@ use crate::proto::server::pipeline_service_server::{
 use crate::proto::server::run_service_server::{RunServiceServer, SERVICE_NAME as RUN};
 use crate::telemetry::trail::{Names, Trail};
 use crate::telemetry::{measure, spans};
-use crate::token::Tokens;
 
 /// The services' names; the empty one is the daemon as a whole.
 pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
@@ -42,13 +42,13 @@ const MESSAGE_LIMIT: usize = 4 << 20;
 #[derive(Clone)]
 struct Edge {
     engine: Arc<Engine>,
-    tokens: Arc<Tokens>,
+    bearers: Bearers,
     strangers: Arc<Strangers>,
 }
 
 /// The four services.
-pub(super) fn routes(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Routes {
-    let edge = Edge { engine, tokens, strangers: Arc::new(Strangers::new()) };
+pub(super) fn routes(engine: Arc<Engine>, bearers: Bearers) -> Routes {
+    let edge = Edge { engine, bearers, strangers: Arc::new(Strangers::new()) };
     macro_rules! limited {
         ($server:ident) => {
             $server::new(edge.clone())
@@ -91,14 +91,15 @@ impl Edge {
 
     /// Who calls; that nobody can tell is recorded.
     async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
-        match authentication::principal(request, &self.tokens) {
-            Ok(principal) => {
+        let (metadata, peer) = (request.metadata(), request.extensions().get());
+        match authentication::shown(metadata, peer, &self.bearers).await {
+            Ok(Told { principal, groups }) => {
                 line.principal.clone_from(&principal.name);
-                Ok(Caller::new(principal, authentication::trace_id(request.metadata())))
+                let caller = Caller::new(principal, authentication::trace_id(metadata));
+                Ok(Caller { groups, ..caller })
             }
             Err(why) => {
-                let peer = request.extensions().get();
-                let refusal = self.unknown(line.rpc, request.metadata(), peer, why).await;
+                let refusal = self.unknown(line.rpc, metadata, peer, why).await;
                 Err(line.refuse(&refusal))
             }
         }

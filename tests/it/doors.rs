@@ -2,6 +2,7 @@
 //! that hold up nobody.
 
 mod certificates;
+mod jwt;
 mod refused;
 mod slow;
 mod strangers;

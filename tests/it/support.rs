@@ -7,6 +7,8 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod disk;
+pub(crate) mod jwks;
+pub(crate) mod jwt;
 pub(crate) mod mariadb;
 pub(crate) mod otlp;
 pub(crate) mod postgres;

@@ -1,6 +1,7 @@
 //! Every key of every file at, below and over its limit. The keys are those that
 //! the readers know: one that has no row here fails the test.
 
+mod jwt;
 mod pipeline;
 mod roles;
 mod settings;
@@ -123,7 +124,7 @@ fn errors(loaded: &Loaded) -> Vec<&Problem> {
 fn every_key_of_every_mapping_has_a_row() {
     let folder = folder();
     let rows = rows();
-    for mapping in settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS).chain(&roles::MAPPINGS) {
+    for mapping in mappings() {
         let (text, _) = text(mapping, "zzzzzz", "1");
         let loaded = loaded(folder.path(), mapping.file, &text);
         let told = errors(&loaded);
@@ -143,15 +144,20 @@ fn keys(rows: &[Row], label: &str) -> BTreeSet<&'static str> {
     rows.iter().filter(|row| row.label == label).map(|row| row.key).collect()
 }
 
+/// The mappings of fixed keys.
+fn mappings() -> impl Iterator<Item = &'static Mapping> {
+    let files = [&settings::MAPPINGS[..], &jwt::MAPPINGS, &pipeline::MAPPINGS, &roles::MAPPINGS];
+    files.into_iter().flatten()
+}
+
 fn rows() -> Vec<Row> {
-    [settings::rows(), pipeline::rows(), roles::rows()].into_iter().flatten().collect()
+    [settings::rows(), jwt::rows(), pipeline::rows(), roles::rows()].into_iter().flatten().collect()
 }
 
 #[test]
 fn every_key_keeps_to_its_limit() {
     let folder = folder();
-    let mappings = settings::MAPPINGS.iter().chain(&pipeline::MAPPINGS).chain(&roles::MAPPINGS);
-    let all: Vec<&Mapping> = mappings.chain(&pipeline::DECLARATIONS).collect();
+    let all: Vec<&Mapping> = mappings().chain(&pipeline::DECLARATIONS).collect();
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for Row { label, key, values } in &rows() {
         let mapping = all.iter().find(|one| one.label == *label).expect("a mapping");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{KeyFiles, Limits, LogForm, ServerSettings, SourceEntry, limits, observe};
 use crate::definition::grant::{self, Known};
 use crate::definition::groups::{self, Groups};
+use crate::jwt;
 use crate::name::SourceName;
 use crate::source::{Kind, registry};
 use crate::value::Value;
@@ -40,6 +41,7 @@ pub(in crate::definition) fn read(
     let store = keys.optional("store");
     let key_files = keys.optional("keys");
     let tokens = keys.optional("tokens");
+    let issuers = keys.optional("jwt");
     let lifetime = keys.optional("lifetime");
     let timeout = keys.optional("resolve_timeout");
     let bounds = keys.optional("limits");
@@ -60,6 +62,12 @@ pub(in crate::definition) fn read(
         settings.tokens = found;
     }
     refuse_same_files(&settings, (store, key_files, tokens), problems);
+    if let Some(node) = issuers {
+        let told = problems.list.len();
+        settings.jwt = jwt::read(node, base, problems);
+        // A key or a token may have been pasted there.
+        problems.blank_from(told);
+    }
     if let Some(node) = lifetime {
         read_lifetime(node, &mut settings, problems);
     }
@@ -91,6 +99,7 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
         },
         tls: None,
         tokens: base.join("state/tokens.yaml"),
+        jwt: BTreeMap::new(),
         default_lifetime: Duration::from_secs(24 * 3_600),
         maximum_lifetime: Duration::from_secs(7 * 24 * 3_600),
         resolve_timeout: Duration::from_secs(30),

@@ -16,7 +16,7 @@ use crate::proto::v1::{
     WatchEventsResponse,
 };
 use crate::server::accept::Peer;
-use crate::server::authentication::{self, traceparent};
+use crate::server::authentication::{self, Told, Unknown, traceparent};
 use crate::server::convert::events;
 use crate::server::gate::Stopping;
 
@@ -100,11 +100,18 @@ impl Streaming {
             () = stopped(&mut self.stopping) => return Err(Refusal::NotServing),
             next = self.watch.next() => next?,
         };
-        let Self { edge, metadata, peer, line, .. } = self;
-        match authentication::shown(metadata, peer.as_ref(), &edge.tokens) {
-            Ok(_) => Ok(next),
-            Err(why) => Err(edge.unknown(line.rpc, metadata, peer.as_ref(), why).await),
-        }
+        let Self { watch, edge, metadata, peer, line, .. } = self;
+        let told = authentication::shown(metadata, peer.as_ref(), &edge.bearers).await;
+        let why = match told {
+            // Other settings make other names and groups of the same token.
+            Ok(Told { principal, groups }) if principal == *watch.principal() => {
+                watch.regroup(groups).await?;
+                return Ok(next);
+            }
+            Ok(_) => Unknown::Changed,
+            Err(why) => why,
+        };
+        Err(edge.unknown(line.rpc, metadata, peer.as_ref(), why).await)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use paramd::proto::v1::{WatchEventsRequest, WatchEventsResponse};
+use serde_json::json;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
 
 use super::{House, ask, tcp};
 use crate::support::client::Client;
 use crate::support::command::paramd;
+use crate::support::jwt::{Issuer, claims, jwks, now};
 use crate::support::status::check_reason;
 use crate::support::wait_until;
 
@@ -62,5 +64,27 @@ async fn a_token_that_is_revoked_ends_its_streams() {
     let watching = watch(&client, Some(&credential)).await;
     paramd(["token", "revoke", "ci", "--config", house.directory()]).ok();
     check_reason(&end(watching).await, "UNAUTHENTICATED");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_token_ends_its_streams_when_it_ends_or_its_key_goes() {
+    let house = House::new();
+    let before = std::fs::read_to_string(house.config.path.join("paramd.yaml")).unwrap();
+    house.config.write("paramd.yaml", format!("{}{before}", Issuer::SETTINGS));
+    let issuer = Issuer::new(&house.config.path);
+    let daemon = house.open().await;
+    let client = house.client(&tcp(&daemon), None).await;
+    // The clock of the issuer may be half a minute from ours.
+    let short = issuer.ed.token(&claims("short", json!({ "exp": now() - 24 })));
+    let lasting = issuer.ec.token(&claims("lasting", json!({})));
+    let [short, lasting] = [short, lasting].map(|token| format!("Bearer {token}"));
+    let expiring = watch(&client, Some(&short)).await;
+    let revoked = watch(&client, Some(&lasting)).await;
+    check_reason(&end(expiring).await, "UNAUTHENTICATED");
+    house.config.write("keys/idp.json", jwks(&[&issuer.ed]));
+    check_reason(&end(revoked).await, "UNAUTHENTICATED");
+    let log = daemon.log();
+    assert!(log.contains("expired JWT") && log.contains("JWT with an unknown key"), "{log}");
     daemon.stop();
 }

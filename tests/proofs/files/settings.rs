@@ -6,7 +6,7 @@ use super::{
 
 const YEARS: u64 = 3_650 * 86_400;
 
-const fn mapping(
+pub(super) const fn mapping(
     label: &'static str,
     around: (&'static str, &'static str),
     beside: &'static [(&'static str, &'static str)],
@@ -156,7 +156,7 @@ fn address(fit: &[&str]) -> Values {
 }
 
 /// `http://HOST:1` of so many bytes.
-fn url(scheme: &str, behind: &str, length: usize) -> String {
+pub(super) fn url(scheme: &str, behind: &str, length: usize) -> String {
     let host = "a".repeat(length - scheme.len() - behind.len());
     quoted(&format!("{scheme}{host}{behind}"))
 }

@@ -9,7 +9,7 @@ use paramd::engine::{Engine, InForce};
 use paramd::load::{Compiled, load};
 use paramd::plan::Plan;
 use paramd::resolve::fetch::Sources;
-use paramd::server::{BoundListener, Limits, serve};
+use paramd::server::{Bearers, BoundListener, Limits, serve};
 use paramd::source::{Answer, Pending, Raw, Read, Source, SourceError};
 use paramd::store::Store;
 use paramd::store::fingerprint::Fingerprints;
@@ -96,6 +96,7 @@ impl Daemon {
         let engine =
             Arc::new(Engine::new(in_force, store.clone(), sealer(), Fingerprints::new(&key)));
         let tokens = Arc::new(Tokens::new(at("tokens.yaml"), at("t.key")));
+        let bearers = Bearers { tokens, issuers: Arc::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -108,7 +109,7 @@ impl Daemon {
             tokio::spawn(async move {
                 let _health = health;
                 let forever = std::future::pending();
-                serve(engine, tokens, vec![listener], current, Limits::default(), forever).await
+                serve(engine, bearers, vec![listener], current, Limits::default(), forever).await
             });
             let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display())).unwrap();
             endpoint.connect().await.unwrap()
