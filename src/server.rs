@@ -9,6 +9,7 @@ mod gate;
 mod limits;
 mod listen;
 mod patience;
+mod pulse;
 mod services;
 mod status;
 mod strangers;
@@ -102,12 +103,12 @@ async fn serve_routes(
     // Known before the first caller is, who may ask at once.
     health.set_service_status(BUNDLE, ServingStatus::Serving).await;
     let routes = with_standard_services(routes, &health)?;
-    let gate = Gate::new();
+    let gate = Gate::new(limits.others);
     let (listeners, files): (Vec<_>, Vec<_>) =
         listeners.into_iter().map(BoundListener::into_parts).unzip();
 
     let (close, closing) = oneshot::channel::<()>();
-    let server = limited(&limits).layer(Patience::new(limits.message)).layer(gate.clone());
+    let server = limited(&limits).layer(Patience::new(&limits)).layer(gate.clone());
     let served = server.serve_with_incoming_shutdown(
         routes.prepare(),
         accept::incoming(listeners, &limits),
@@ -145,6 +146,7 @@ fn limited(limits: &Limits) -> Server {
         .max_frame_size(MAX_FRAME)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(MAX_ERROR_RESETS))
+        .http2_adaptive_window(Some(false))
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive_answer))
         .max_connection_age(limits.connection_age)

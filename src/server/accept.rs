@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
@@ -21,6 +21,8 @@ use super::authority::Lenient;
 use super::certificate::Shown;
 use super::limits::Limits;
 use super::listen::Listener;
+use super::pulse::{Crowd, Pulse};
+use super::strangers::Place;
 use super::tls::Tls;
 
 /// How long to wait after a connection could not be accepted: with no file
@@ -38,6 +40,8 @@ pub(super) struct Peer {
     pub(super) certificate: Option<Arc<Shown>>,
     /// The address, on TCP.
     pub(super) address: Option<IpAddr>,
+    /// What happens on the connection.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// The connections of all listeners. Nothing is accepted any more once it goes.
@@ -64,8 +68,8 @@ pub(super) fn incoming(listeners: Vec<Listener>, limits: &Limits) -> Incoming {
         let door = Door {
             listener,
             places: Arc::new(Semaphore::new(limits.connections)),
-            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
-            limits: limits.clone(),
+            crowd: Crowd::default(),
+            limits: Arc::new(limits.clone()),
             ready: sender.clone(),
         };
         doors.spawn(door.serve());
@@ -77,18 +81,18 @@ pub(super) fn incoming(listeners: Vec<Listener>, limits: &Limits) -> Incoming {
 struct Door {
     listener: Listener,
     places: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
-    limits: Limits,
+    crowd: Crowd,
+    limits: Arc<Limits>,
     ready: mpsc::Sender<Connection>,
 }
 
 impl Door {
     async fn serve(self) {
         loop {
-            if self.places.available_permits() == 0 {
+            if self.places.available_permits() == 0 && !self.crowd.make_room() {
                 tracing::warn!(
                     most = self.limits.connections,
-                    "a listener has all the connections that it may have; more wait"
+                    "a listener has all the connections that it may have, and uses them; more wait"
                 );
             }
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
@@ -100,48 +104,64 @@ impl Door {
     }
 
     async fn accept(&self, place: OwnedSemaphorePermit) -> io::Result<()> {
-        let preface = self.limits.preface;
+        let pulse = Arc::<Pulse>::default();
+        let mut peer = Peer { uid: None, certificate: None, address: None, pulse };
         match &self.listener {
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                let peer = Peer { uid, certificate: None, address: None };
-                let stream = Transport::Unix(Lenient::new(stream));
-                self.hand_over(Connection::new(stream, peer, preface, place)).await;
+                peer.uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                self.welcome(Transport::Unix(Lenient::new(stream)), peer, place).await;
             }
-            Listener::Tcp(listener, None) => {
+            Listener::Tcp(listener, tls) => {
                 let (stream, from) = listener.accept().await?;
-                let peer = Peer { uid: None, certificate: None, address: Some(from.ip()) };
+                peer.address = Some(from.ip());
                 stream.set_nodelay(true)?;
-                let stream = Transport::Plain(stream);
-                self.hand_over(Connection::new(stream, peer, preface, place)).await;
-            }
-            Listener::Tcp(listener, Some(tls)) => {
-                // Taken first: who is over the bound waits in the system's queue.
-                let Ok(turn) = Arc::clone(&self.handshakes).acquire_owned().await else {
-                    return Ok(());
-                };
-                let (stream, from) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let (tls, ready) = (Arc::clone(tls), self.ready.clone());
-                let limit = self.limits.handshake;
-                tokio::spawn(async move {
-                    let stream = greet(stream, from.ip(), &tls, limit).await;
-                    drop(turn);
-                    if let Some((stream, peer)) = stream {
-                        let stream = Transport::Tls(Box::new(stream));
-                        // The edge is closing if nobody takes it.
-                        let _ = ready.send(Connection::new(stream, peer, preface, place)).await;
-                    }
-                });
+                match tls {
+                    None => self.welcome(Transport::Plain(stream), peer, place).await,
+                    Some(tls) => self.begin(stream, peer, tls, place),
+                }
             }
         }
         Ok(())
     }
 
-    async fn hand_over(&self, connection: Connection) {
-        // The edge is closing if nobody takes it.
-        let _ = self.ready.send(connection).await;
+    /// Whether there is room for one more of its place.
+    fn has_room(&self, peer: &Peer) -> bool {
+        let most = self.limits.connections_of_one;
+        let has_room = self.crowd.enter(Place::of(Some(peer)), &peer.pulse, most);
+        if !has_room {
+            tracing::debug!("a place has all the connections that it may have, and uses them");
+        }
+        has_room
+    }
+
+    /// Begins a TLS handshake, which holds up nobody.
+    fn begin(&self, stream: TcpStream, peer: Peer, tls: &Arc<Tls>, place: OwnedSemaphorePermit) {
+        if !self.has_room(&peer) {
+            return;
+        }
+        let (tls, ready, limits) = (Arc::clone(tls), self.ready.clone(), Arc::clone(&self.limits));
+        tokio::spawn(async move {
+            let ended = std::future::poll_fn(|context| peer.pulse.poll_end(context));
+            let greeted = tokio::select! {
+                greeted = greet(stream, &tls, limits.handshake) => greeted,
+                () = ended => None,
+            };
+            if let Some((stream, certificate)) = greeted {
+                let peer = Peer { certificate, ..peer };
+                let stream = Transport::Tls(Box::new(stream));
+                // The edge is closing if nobody takes it.
+                let _ = ready.send(Connection::new(stream, peer, limits, place)).await;
+            }
+        });
+    }
+
+    async fn welcome(&self, stream: Transport, peer: Peer, place: OwnedSemaphorePermit) {
+        if self.has_room(&peer) {
+            let connection = Connection::new(stream, peer, Arc::clone(&self.limits), place);
+            // The edge is closing if nobody takes it.
+            let _ = self.ready.send(connection).await;
+        }
     }
 }
 
@@ -149,10 +169,9 @@ impl Door {
 /// `debug`, by its kind: an alert's text is made by the other end.
 async fn greet(
     stream: TcpStream,
-    from: IpAddr,
     tls: &Tls,
     limit: Duration,
-) -> Option<(TlsStream<TcpStream>, Peer)> {
+) -> Option<(TlsStream<TcpStream>, Option<Arc<Shown>>)> {
     let stream = match tokio::time::timeout(limit, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -166,7 +185,7 @@ async fn greet(
     };
     let chain = stream.get_ref().1.peer_certificates();
     let certificate = chain.and_then(<[_]>::first).map(|leaf| Arc::new(Shown::read(leaf)));
-    Some((stream, Peer { uid: None, certificate, address: Some(from) }))
+    Some((stream, certificate))
 }
 
 /// A connection that is ready for HTTP/2.
@@ -174,6 +193,11 @@ pub(super) struct Connection {
     stream: Transport,
     peer: Peer,
     opening: Option<Opening>,
+    limits: Arc<Limits>,
+    /// When to look at its pulse again.
+    look: Pin<Box<Sleep>>,
+    /// When the next turn of its answers begins.
+    turn: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -190,11 +214,52 @@ enum Transport {
 }
 
 impl Connection {
-    fn new(stream: Transport, peer: Peer, limit: Duration, place: OwnedSemaphorePermit) -> Self {
-        let limit = Box::pin(tokio::time::sleep(limit));
-        let opening = Some(Opening { limit, missing: OPENING });
-        Self { stream, peer, opening, _place: place }
+    fn new(
+        stream: Transport,
+        peer: Peer,
+        limits: Arc<Limits>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let opening =
+            Some(Opening { limit: Box::pin(tokio::time::sleep(limits.preface)), missing: OPENING });
+        let look = Box::pin(tokio::time::sleep(looks(&limits)));
+        let turn = Instant::now() + limits.answer;
+        Self { stream, peer, opening, limits, look, turn, _place: place }
     }
+
+    /// Whether it has to end. Asked whenever it can't go on at once, so that it is
+    /// asked again when it is time.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        while self.look.as_mut().poll(context).is_ready() {
+            self.peer.pulse.look(&self.limits);
+            let now = Instant::now();
+            if now >= self.turn {
+                self.peer.pulse.next_turn();
+                self.turn = now + self.limits.answer;
+            }
+            let next = now + looks(&self.limits);
+            self.look.as_mut().reset(next);
+        }
+        self.peer.pulse.poll_end(context).is_ready()
+    }
+
+    /// What came of a try to write, unless it has to end.
+    fn held<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if self.peer.pulse.is_over() || polled.is_pending() && self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
+    }
+}
+
+/// How often the pulse is looked at: often enough for each of its limits.
+fn looks(limits: &Limits) -> Duration {
+    let shortest = limits.idle.min(limits.strange).min(limits.answer);
+    (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5))
 }
 
 impl Connected for Connection {
@@ -231,14 +296,15 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = self.stream.reader().poll_read(context, buffer);
-        let Some(opening) = &mut self.opening else { return polled };
-        opening.missing = opening.missing.saturating_sub(buffer.filled().len() - before);
-        if opening.missing == 0 {
-            self.opening = None;
-        } else if polled.is_pending() && opening.limit.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if let Some(opening) = &mut self.opening {
+            opening.missing = opening.missing.saturating_sub(buffer.filled().len() - before);
+            if opening.missing == 0 {
+                self.opening = None;
+            } else if polled.is_pending() && opening.limit.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
-        polled
+        self.held(polled, context)
     }
 }
 
@@ -248,11 +314,13 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.writer().poll_write(context, bytes)
+        let polled = self.stream.writer().poll_write(context, bytes);
+        self.held(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.writer().poll_flush(context)
+        let polled = self.stream.writer().poll_flush(context);
+        self.held(polled, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -264,7 +332,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.writer().poll_write_vectored(context, slices)
+        let polled = self.stream.writer().poll_write_vectored(context, slices);
+        self.held(polled, context)
     }
 
     /// All transports take several pieces at once.

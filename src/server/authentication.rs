@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_that_is_sent_is_never_passed_over() {
-        let peer = Peer { uid: Some(1), certificate: None, address: None };
+        let peer = Peer { uid: Some(1), certificate: None, address: None, pulse: <_>::default() };
         for (sent, why) in [
             (&["Bearer paramd_token_x"][..], Unknown::Token(Refused::Unknown)),
             (&["bearer paramd_token_x"], Unknown::Token(Refused::Unknown)),

@@ -14,6 +14,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::accept::Peer;
+use super::pulse::{Answer, Begun, Other, Pulse};
 use super::status;
 use crate::engine::Refusal;
 
@@ -38,15 +40,18 @@ struct Shared {
     /// Told when the last request leaves a closed gate.
     left: Notify,
     stopping: watch::Sender<bool>,
+    /// The most requests of health and reflection at a time on a connection.
+    others: usize,
 }
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(others: usize) -> Self {
         Self(Arc::new(Shared {
             closed: AtomicBool::new(false),
             begun: AtomicUsize::new(0),
             left: Notify::new(),
             stopping: watch::Sender::new(false),
+            others,
         }))
     }
 
@@ -64,18 +69,18 @@ impl Gate {
         self.0.begun.load(Ordering::SeqCst)
     }
 
-    fn enter(&self) -> Option<Inside> {
+    fn enter(&self) -> Option<Entered> {
         // Counted first: a request that saw the gate open is waited for.
         self.0.begun.fetch_add(1, Ordering::SeqCst);
-        let inside = Inside(self.0.clone());
+        let inside = Entered(self.0.clone());
         (!self.0.closed.load(Ordering::SeqCst)).then_some(inside)
     }
 }
 
 /// A request that is in.
-struct Inside(Arc<Shared>);
+struct Entered(Arc<Shared>);
 
-impl Drop for Inside {
+impl Drop for Entered {
     fn drop(&mut self) {
         let last = self.0.begun.fetch_sub(1, Ordering::SeqCst) == 1;
         if last && self.0.closed.load(Ordering::SeqCst) {
@@ -114,9 +119,19 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let pulse = request.extensions().get().map(|Peer { pulse, .. }| pulse);
         if !request.uri().path().starts_with(OURS) {
-            return Box::pin(self.inner.call(request));
+            let Some(other) = Pulse::begin_other(pulse, self.gate.0.others) else {
+                let full = "too many requests of health and reflection on one connection";
+                let refused = Status::resource_exhausted(full);
+                return Box::pin(async move { Ok(refused.into_http()) });
+            };
+            let answer = self.inner.call(request);
+            return Box::pin(async move {
+                Ok(answer.await?.map(|body| Body::new(Counted::new(body, Inside::Other(other)))))
+            });
         }
+        let begun = Pulse::begin(pulse);
         let Some(inside) = self.gate.enter() else {
             let refused: Status = status::status(&Refusal::NotServing);
             return Box::pin(async move { Ok(refused.into_http()) });
@@ -128,18 +143,43 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            if endless {
-                return Ok(answer);
-            }
-            Ok(answer.map(|body| Body::new(Counted { body, _inside: inside })))
+            Ok(answer.map(|body| {
+                let inside = if endless {
+                    // It may take as long as it likes, and a stop doesn't wait for it.
+                    Inside::Endless(begun)
+                } else {
+                    Inside::Ours(inside, begun.answered())
+                };
+                Body::new(Counted::new(body, inside))
+            }))
         })
     }
 }
 
+/// What is counted until an answer is sent or given up.
+#[expect(dead_code, reason = "held until the answer is gone")]
+enum Inside {
+    Ours(Entered, Answer),
+    Endless(Begun),
+    Other(Other),
+}
+
+/// The most bytes of an answer that are let go at a time: what HTTP/2 was given,
+/// it keeps until the client takes it.
+const PIECE: usize = 16 << 10;
+
 /// An answer's body; the request is in until it is sent or given up.
 struct Counted {
     body: Body,
+    /// What is left of the last piece.
+    rest: Bytes,
     _inside: Inside,
+}
+
+impl Counted {
+    fn new(body: Body, inside: Inside) -> Self {
+        Self { body, rest: Bytes::new(), _inside: inside }
+    }
 }
 
 impl http_body::Body for Counted {
@@ -150,15 +190,21 @@ impl http_body::Body for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                polled => return polled,
+            }
+        }
+        let piece = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 }
 
@@ -180,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_gate_refuses_our_services_alone() {
-        let gate = Gate::new();
+        let gate = Gate::new(1);
         let mut service = gate.layer(tower::service_fn(answer));
         gate.close().await;
         let refused = service.call(request("/paramd.v1.RunService/GetRun")).await.unwrap();
@@ -192,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_waits_for_answers_that_are_not_sent_yet() {
-        let gate = Gate::new();
+        let gate = Gate::new(1);
         let mut service = gate.layer(tower::service_fn(answer));
         let answer = service.call(request("/paramd.v1.RunService/GetRun")).await.unwrap();
         assert_eq!(gate.begun(), 1);

@@ -1,10 +1,11 @@
-//! A request's message has to arrive in time: who sends half of one and waits
-//! would otherwise keep its place for as long as he likes.
+//! A request's message has to arrive in time, and what is on its way has to have
+//! room: who sends half of one and waits would otherwise keep its place and its
+//! memory for as long as he likes.
 
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
@@ -13,16 +14,23 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::accept::Peer;
+use super::limits::Limits;
+use super::pulse::{Arrived, Arriving};
+
 /// Streams of questions, which may last.
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// Gives each message so long to arrive.
+/// Gives each message so long to arrive, and all together so much room.
 #[derive(Clone)]
-pub(super) struct Patience(Duration);
+pub(super) struct Patience {
+    limits: Arc<Limits>,
+    arriving: Arc<Arriving>,
+}
 
 impl Patience {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self(limit)
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { limits: Arc::new(limits.clone()), arriving: Arc::default() }
     }
 }
 
@@ -30,7 +38,7 @@ impl<S> Layer<S> for Patience {
     type Service = Patient<S>;
 
     fn layer(&self, inner: S) -> Patient<S> {
-        Patient { inner, limit: self.0 }
+        Patient { inner, patience: self.clone() }
     }
 }
 
@@ -38,7 +46,7 @@ impl<S> Layer<S> for Patience {
 #[derive(Clone)]
 pub(super) struct Patient<S> {
     inner: S,
-    limit: Duration,
+    patience: Patience,
 }
 
 impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Patient<S> {
@@ -51,18 +59,22 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Patient<S
     }
 
     fn call(&mut self, request: http::Request<Body>) -> S::Future {
-        if request.uri().path().starts_with(REFLECTION) {
-            return self.inner.call(request);
-        }
-        let limit = Box::pin(tokio::time::sleep(self.limit));
-        self.inner.call(request.map(|body| Body::new(Awaited { body, limit })))
+        let Patience { limits, arriving } = &self.patience;
+        let pulse = request.extensions().get().map(|Peer { pulse, .. }| pulse);
+        let arrived = Arrived::new(arriving, pulse);
+        let may_last = request.uri().path().starts_with(REFLECTION);
+        let limit = (!may_last).then(|| Box::pin(tokio::time::sleep(limits.message)));
+        let limits = Arc::clone(limits);
+        self.inner.call(request.map(|body| Body::new(Awaited { body, limit, arrived, limits })))
     }
 }
 
 /// A request's body with its limit.
 struct Awaited {
     body: Body,
-    limit: Pin<Box<Sleep>>,
+    limit: Option<Pin<Box<Sleep>>>,
+    arrived: Arrived,
+    limits: Arc<Limits>,
 }
 
 impl http_body::Body for Awaited {
@@ -73,12 +85,22 @@ impl http_body::Body for Awaited {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending if self.limit.as_mut().poll(context).is_ready() => Poll::Ready(Some(
-                Err(Status::deadline_exceeded("the request's message didn't arrive in time")),
-            )),
-            polled => polled,
+        // Looked at each time: a message may come in pieces that never end.
+        if self.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(context).is_ready()) {
+            let late = "the request's message didn't arrive in time";
+            return Poll::Ready(Some(Err(Status::deadline_exceeded(late))));
         }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            let this = &mut *self;
+            if !this.arrived.more(data.len(), &this.limits) {
+                let full = "too many bytes of messages are on their way";
+                return Poll::Ready(Some(Err(Status::resource_exhausted(full))));
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

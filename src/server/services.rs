@@ -91,9 +91,12 @@ impl Edge {
 
     /// Who calls; that nobody can tell is recorded.
     async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
-        let (metadata, peer) = (request.metadata(), request.extensions().get());
+        let (metadata, peer) = (request.metadata(), request.extensions().get::<Peer>());
         match authentication::shown(metadata, peer, &self.bearers).await {
             Ok(Told { principal, groups }) => {
+                if let Some(Peer { pulse, .. }) = peer {
+                    pulse.known();
+                }
                 line.principal.clone_from(&principal.name);
                 let caller = Caller::new(principal, authentication::trace_id(metadata));
                 Ok(Caller { groups, ..caller })

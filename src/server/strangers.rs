@@ -21,7 +21,7 @@ const PLACES: usize = 4_096;
 
 /// Where a call comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
+pub(super) enum Place {
     /// An address; of IPv6 the network, since a host has all addresses of one.
     Address(IpAddr),
     /// A Unix socket, with the kernel's word on the uid.
@@ -29,7 +29,7 @@ enum Place {
 }
 
 impl Place {
-    fn of(peer: Option<&Peer>) -> Self {
+    pub(super) fn of(peer: Option<&Peer>) -> Self {
         let Some(peer) = peer else { return Self::Socket(None) };
         match peer.address.map(|address| address.to_canonical()) {
             None => Self::Socket(peer.uid),
@@ -104,10 +104,17 @@ fn quota((a_second, at_once): (u32, u32)) -> Quota {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn at(address: &str) -> Peer {
-        Peer { uid: None, certificate: None, address: Some(address.parse().unwrap()) }
+        Peer {
+            uid: None,
+            certificate: None,
+            address: Some(address.parse().unwrap()),
+            pulse: Arc::default(),
+        }
     }
 
     fn answered(strangers: &Strangers, peer: &Peer, times: u32) -> u32 {
@@ -132,7 +139,7 @@ mod tests {
         let strangers = Strangers::new();
         let places = (0..20_000_u32).map(|one| {
             let address = IpAddr::V4((0x0a00_0000 + one).into());
-            Peer { uid: None, certificate: None, address: Some(address) }
+            Peer { uid: None, certificate: None, address: Some(address), pulse: Arc::default() }
         });
         let answered: u32 = places.map(|peer| answered(&strangers, &peer, 1)).sum();
         assert!((ALL.1..10 * ALL.1).contains(&answered), "{answered}");

@@ -3,6 +3,7 @@
 
 mod confined;
 mod executor;
+mod floods;
 mod limits;
 mod process;
 mod secrecy;

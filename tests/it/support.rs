@@ -7,6 +7,7 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod disk;
+pub(crate) mod frames;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
 pub(crate) mod mariadb;

@@ -84,3 +84,87 @@ async fn a_full_door_opens_again_once_those_who_wait_are_ended() {
     let (_one, _two) = (waiting(&served.path, &[]).await, waiting(&served.path, &[]).await);
     answers(&served.path).await;
 }
+
+/// A request of nothing for the pipelines' service.
+fn get_pipeline() -> Vec<u8> {
+    let path = "/paramd.v1.PipelineService/GetPipeline";
+    let mut block = vec![0x83, 0x86, 0x44, u8::try_from(path.len()).unwrap()];
+    block.extend(path.as_bytes());
+    block.extend([0x41, 1, b'a', 0x5f, 16]);
+    block.extend(b"application/grpc");
+    let length = u8::try_from(block.len()).unwrap();
+    let message = [0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0];
+    [&[0, 0, length, 1, 4, 0, 0, 0, 1][..], &block, &message].concat()
+}
+
+/// Fails where the server ends the connection.
+async fn lasts(stream: &mut UnixStream) {
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(5 * SHORT, stream.read_to_end(&mut rest));
+    assert!(read.await.is_err(), "the connection was ended");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answers_is_ended() {
+    let served = start_with(Limits { answer: SHORT, ..Limits::default() }).await;
+    // A stream begins without a window, so that nothing is let go.
+    let none = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+    let slow = waiting(&served.path, &[PREFACE, &none, &get_pipeline()]).await;
+    let mut quick = waiting(&served.path, &[PREFACE, SETTINGS, &get_pipeline()]).await;
+    answers(&served.path).await;
+    ended(slow).await;
+    lasts(&mut quick).await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_nothing_is_ended() {
+    let served = start_with(Limits { strange: SHORT, ..Limits::default() }).await;
+    ended(waiting(&served.path, &[PREFACE, SETTINGS]).await).await;
+    let served = start_with(Limits { idle: SHORT, ..Limits::default() }).await;
+    // Nobody has proved here who he is, so that is another limit.
+    lasts(&mut waiting(&served.path, &[PREFACE, SETTINGS]).await).await;
+}
+
+#[tokio::test]
+async fn of_one_place_the_oldest_stranger_makes_room() {
+    let served = start_with(Limits { connections_of_one: 2, ..Limits::default() }).await;
+    let first = waiting(&served.path, &[]).await;
+    let _second = waiting(&served.path, &[PREFACE, SETTINGS]).await;
+    answers(&served.path).await;
+    ended(first).await;
+}
+
+#[tokio::test]
+async fn empty_pieces_do_not_make_a_message_last() {
+    let served = start_with(Limits { message: SHORT, ..Limits::default() }).await;
+    let request = get_pipeline();
+    // All but its message, and then nothing again and again.
+    let headers = &request[..request.len() - 14];
+    let mut stream = waiting(&served.path, &[PREFACE, SETTINGS, headers]).await;
+    let (mut reads, mut writes) = stream.split();
+    let feed = async {
+        while writes.write_all(&[0, 0, 0, 0, 0, 0, 0, 0, 1].repeat(20)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let answer = async {
+        loop {
+            let mut head = [0; 9];
+            if reads.read_exact(&mut head).await.is_err() {
+                return;
+            }
+            let mut rest = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            let read = reads.read_exact(&mut rest).await;
+            if read.is_err() || head[8] == 1 && (head[3] == HEADERS_FRAME || head[3] == 3) {
+                return;
+            }
+        }
+    };
+    let answered = async {
+        tokio::select! {
+            () = feed => {}
+            () = answer => {}
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered).await.expect("the request is ended");
+}
