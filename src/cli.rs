@@ -35,6 +35,7 @@ mod runs;
 mod schema;
 mod secrets;
 mod serve;
+mod step_token;
 mod table;
 mod text;
 mod token;

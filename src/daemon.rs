@@ -33,7 +33,7 @@ use crate::store::keys::{FingerprintKey, KeyError, SealingKey, TokenKey};
 use crate::store::sealing::Sealer;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
-use crate::token::Tokens;
+use crate::token::{StepTokens, Tokens};
 use crate::yaml::diagnostic;
 use dev::DevFolder;
 use manager::ServiceManager;
@@ -214,11 +214,14 @@ pub async fn serve(
     confine::tell(&sandbox);
     let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
     let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
-    let _locked = keep_in_memory(options.locked, || [sealing.lock(), fingerprints.lock()]);
-    if options.dev.is_none() {
-        // Made and checked with the others, before there is a token.
-        TokenKey::load_or_create(&settings.keys.tokens)?;
-    }
+    // Made and checked with the others, before there is a token. Under `--dev` step
+    // tokens go with the store.
+    let token_key = match options.dev {
+        None => TokenKey::load_or_create(&settings.keys.tokens)?,
+        Some(_) => TokenKey::generate()?,
+    };
+    let _locked =
+        keep_in_memory(options.locked, || [sealing.lock(), fingerprints.lock(), token_key.lock()]);
     let bearers = bearers(&options, &settings)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store, Box::new(give_up))?);
     let listeners = listen(addresses(&options, &settings), tls.as_ref()).await?;
@@ -230,7 +233,9 @@ pub async fn serve(
     let written = compiled.bundle.settings.clone();
     let sources = Connected::default().next(&settings, &options.environment)?;
     let in_force = in_force(compiled, &settings, &options, sources.sources());
-    let engine = Arc::new(Engine::new(in_force, store.clone(), Sealer::new(sealing), fingerprints));
+    let step_tokens = StepTokens::new(token_key);
+    let sealer = Sealer::new(sealing);
+    let engine = Arc::new(Engine::new(in_force, store.clone(), sealer, fingerprints, step_tokens));
     store.record(vec![lifecycle(Action::Start, &bundle)]).await?;
     options.dev.iter().for_each(warn_of_dev);
     let (health, is_current) = tokio::sync::watch::channel(true);
@@ -272,7 +277,7 @@ pub async fn serve(
 }
 
 /// Tells what is kept out of swap: all, else the keys as long as the answer lives.
-fn keep_in_memory(locked: Locked, keys: impl FnOnce() -> [Option<Pages>; 2]) -> Option<[Pages; 2]> {
+fn keep_in_memory(locked: Locked, keys: impl FnOnce() -> [Option<Pages>; 3]) -> Option<[Pages; 3]> {
     const HELP: &str = "LimitMEMLOCK=infinity in the unit, `ulimit -l unlimited` or CAP_IPC_LOCK lets the daemon lock all of its memory";
     let told = match locked {
         Locked::All => {
@@ -284,11 +289,11 @@ fn keep_in_memory(locked: Locked, keys: impl FnOnce() -> [Option<Pages>; 2]) -> 
     };
     // Not where all is locked: pages that are let go of are unlocked.
     match keys() {
-        [Some(one), Some(other)] => {
+        [Some(sealing), Some(prints), Some(tokens)] => {
             tracing::warn!(
                 "{told}: the keys' pages are locked, and secrets may be swapped; {HELP}"
             );
-            Some([one, other])
+            Some([sealing, prints, tokens])
         }
         _ => {
             tracing::warn!(

@@ -7,6 +7,7 @@
 mod access;
 mod admission;
 mod context;
+mod delegate;
 mod diff;
 mod events;
 mod explain;
@@ -40,15 +41,19 @@ use crate::audit::verify::ChainReport;
 use crate::audit::{Event, Principal};
 use crate::definition::settings::Limits;
 use crate::envelope::{About, Sealing};
-use crate::name::{EnvironmentName, ParameterName, PipelineName, PresetName, StepKey, StepName};
+use crate::name::{
+    EnvironmentName, ParameterName, PipelineName, PresetName, RunKey, StepKey, StepName,
+};
 use crate::plan::Plans;
 use crate::provenance::{Layer, SourceKind};
 use crate::resolve::fetch::Sources;
+use crate::secret::SecretBytes;
 use crate::snapshot::{FrozenStep, Snapshot, Warning};
 use crate::store::fingerprint::Fingerprints;
 use crate::store::sealing::Sealer;
 use crate::store::{Store, StoredRun};
 use crate::telemetry::measure;
+use crate::token::StepTokens;
 use crate::value::PublicValue;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -62,10 +67,11 @@ pub use crate::refusal;
 pub use crate::refusal::{Refusal, Violation, ViolationReason};
 pub use crate::resolve::submission::{MalformedValue, Overrides, SecretOverride};
 pub use crate::reveal::RevealedSecret;
+pub use delegate::MAX_STEP_TOKEN_LIFETIME;
 pub use failures::SubjectFailure;
 pub use request::{
-    ContextRequest, EventsRequest, ExplainRequest, PageRequest, ResolveRequest, RevealRequest,
-    RunSelector, RunsRequest, WatchRequest, Weigh,
+    ContextRequest, EventsRequest, ExplainRequest, MintRequest, PageRequest, ResolveRequest,
+    RevealRequest, RunSelector, RunsRequest, WatchRequest, Weigh,
 };
 pub use watch::{Begin, Watch, Watched};
 
@@ -76,12 +82,22 @@ pub struct Caller {
     pub principal: Principal,
     /// The groups that the credential vouches for.
     pub groups: Arc<[String]>,
-    /// The one step that a step token is good for; none: the caller has none.
-    pub step: Option<Arc<StepKey>>,
+    /// What his step token is good for, and nothing else; none: he shows none.
+    pub step: Option<Arc<StepPass>>,
     /// The caller's W3C trace id; empty: none was sent.
     pub trace_id: String,
     /// When he called: all that is decided for the call is decided at this time.
     pub time: Timestamp,
+}
+
+/// What a step token lets its holder do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepPass {
+    /// The one step.
+    pub step: StepKey,
+    /// Whether its secrets are to leave sealed alone: the proof of who holds the
+    /// token could be sent again by others.
+    pub sealed_only: bool,
 }
 
 impl Caller {
@@ -333,6 +349,16 @@ pub struct VerifyAnswer {
     pub next_token: String,
 }
 
+/// What `MintStepToken` gives.
+pub struct StepTokenAnswer {
+    /// The token, told this once.
+    pub token: SecretBytes,
+    /// The run, with the attempt that it is good for.
+    pub run: RunKey,
+    /// When it ends.
+    pub expires: jiff::Timestamp,
+}
+
 /// What `RevealSecrets` gives.
 pub struct Revealed {
     /// What was read.
@@ -366,6 +392,7 @@ pub struct Engine {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     fingerprints: Arc<Fingerprints>,
+    step_tokens: StepTokens,
     open: OpenRuns,
     flights: Arc<Flights>,
     polls: Polls,
@@ -379,6 +406,7 @@ impl Engine {
         store: Arc<dyn Store>,
         sealer: Sealer,
         fingerprints: Fingerprints,
+        step_tokens: StepTokens,
     ) -> Self {
         let allowance = Allowance::new(in_force.limits);
         Self {
@@ -386,6 +414,7 @@ impl Engine {
             store,
             sealer: Arc::new(sealer),
             fingerprints: Arc::new(fingerprints),
+            step_tokens,
             open: OpenRuns::default(),
             flights: Arc::default(),
             polls: Polls::default(),

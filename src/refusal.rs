@@ -18,7 +18,8 @@ pub enum Refusal {
     RateLimited {
         /// Which limit it was.
         limit: &'static str,
-        /// Whose limit: `principal`, `all`, or of failed logins `place`.
+        /// Whose limit: `principal`, `all`, of failed logins `place`, of step tokens
+        /// `run`.
         of: &'static str,
         /// When to ask again.
         retry_after: Duration,

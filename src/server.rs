@@ -12,6 +12,7 @@ mod patience;
 mod pulse;
 mod services;
 mod status;
+mod step;
 mod strangers;
 mod tls;
 

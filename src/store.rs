@@ -122,6 +122,30 @@ pub trait Store: Send + Sync + 'static {
         events: EventsWhere,
     ) -> Pending<'_, Result<Accessed, StoreError>>;
 
+    /// Keeps a step token with the event of its making, as far as the run is open in
+    /// that commit: `events` is told. Tokens that have expired are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`], or it could not be kept: the token is good for
+    /// nothing.
+    fn add_step_token(
+        &self,
+        token: StoredStepToken,
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Accessed, StoreError>>;
+
+    /// The step token with this hash, of a run that is open; none: there is none.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn step_token(&self, hash: &StepTokenHash) -> Result<Option<StoredStepToken>, StoreError>;
+
+    /// How many step tokens are kept of a run.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    fn step_tokens(&self, run: &RunKey) -> Result<usize, StoreError>;
+
     /// Takes an event that becomes durable within a second.
     ///
     /// # Errors
@@ -252,6 +276,22 @@ pub struct StoredFailure {
     pub time: Timestamp,
     /// What went wrong, in the resolver's own encoding.
     pub failure: Vec<u8>,
+}
+
+/// The keyed hash of a step token.
+pub type StepTokenHash = [u8; 32];
+
+/// A step token as it is kept. It goes with its run's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredStepToken {
+    /// What it is found by.
+    pub hash: StepTokenHash,
+    /// The run.
+    pub run: RunKey,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// What else there is to it, in an authenticated encoding of its maker's.
+    pub record: Vec<u8>,
 }
 
 /// Whether a run was frozen.

@@ -6,6 +6,8 @@
 
 mod file;
 mod known;
+pub mod proof;
+mod step;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::secret::SecretBytes;
 use crate::store::keys::{KeyError, TokenKey};
 
 pub use known::{Refused, Tokens};
+pub use step::{Grant, Holder, Minted, STEP_PREFIX, StepTokens};
 
 /// What every token begins with, so that scanners for secrets find one.
 pub const PREFIX: &str = "paramd_token_";
@@ -116,15 +119,9 @@ pub fn create(
     expires: Option<Timestamp>,
 ) -> Result<SecretBytes, TokenError> {
     let key = TokenKey::load_or_create(key_path)?;
-    let mut random = Zeroizing::new([0; RANDOM_BYTES]);
-    rand::fill(random.as_mut_slice()).map_err(|_| TokenError::Random)?;
-    let mut digits = Zeroizing::new([0; RANDOM_BYTES * 2]);
-    hex::encode_to_slice(*random, digits.as_mut_slice()).map_err(|_| TokenError::Random)?;
-    let mut token = Vec::with_capacity(PREFIX.len() + digits.len());
-    token.extend(PREFIX.as_bytes());
-    token.extend(digits.as_slice());
+    let token = random(PREFIX)?;
     let hash = hash(&key, &token);
-    let token = SecretBytes::new(token);
+    let token = SecretBytes::new(token.to_vec());
     file::change(path, |entries| {
         if entries.iter().any(|entry| entry.name == *name) {
             return Err(TokenError::Taken(name.clone()));
@@ -149,6 +146,18 @@ pub fn revoke(path: &Path, name: &TokenName) -> Result<(), TokenError> {
         entries.retain(|entry| entry.name != *name);
         if entries.len() == before { Err(TokenError::Missing(name.clone())) } else { Ok(()) }
     })
+}
+
+/// 256 random bits in hex, after what tells their kind.
+fn random(prefix: &str) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+    let mut random = Zeroizing::new([0; RANDOM_BYTES]);
+    rand::fill(random.as_mut_slice()).map_err(|_| TokenError::Random)?;
+    let mut digits = Zeroizing::new([0; RANDOM_BYTES * 2]);
+    hex::encode_to_slice(*random, digits.as_mut_slice()).map_err(|_| TokenError::Random)?;
+    let mut token = Zeroizing::new(Vec::with_capacity(prefix.len() + digits.len()));
+    token.extend(prefix.as_bytes());
+    token.extend(digits.as_slice());
+    Ok(token)
 }
 
 fn hash(key: &TokenKey, token: &[u8]) -> [u8; 32] {

@@ -17,7 +17,8 @@ use paramd::proto::v1::{
     CompleteRunRequest, CompleteRunResponse, DiffRunsRequest, DiffRunsResponse, ExplainRunRequest,
     ExplainRunResponse, ExtendRunRequest, ExtendRunResponse, GetContextRequest, GetRunRequest,
     GetRunResponse, ListFailuresRequest, ListFailuresResponse, ListRunsRequest, ListRunsResponse,
-    ResolveRunRequest, RevealSecretsRequest, RevealSecretsResponse,
+    MintStepTokenRequest, MintStepTokenResponse, ResolveRunRequest, RevealSecretsRequest,
+    RevealSecretsResponse,
 };
 use prost::Message as _;
 use tokio::net::UnixListener;
@@ -167,5 +168,6 @@ absent! {
     list_failures: ListFailuresRequest => ListFailuresResponse;
     diff_runs: DiffRunsRequest => DiffRunsResponse;
     extend_run: ExtendRunRequest => ExtendRunResponse;
+    mint_step_token: MintStepTokenRequest => MintStepTokenResponse;
     complete_run: CompleteRunRequest => CompleteRunResponse;
 }

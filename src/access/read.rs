@@ -18,7 +18,7 @@ use super::limits::{self, Excess};
 use super::roles::{self, Role};
 use super::timed::Timed;
 use super::vocabulary::{ACTIONS, VOCABULARY};
-use super::{Action, DEV_POLICY};
+use super::{Action, DEV_POLICY, STEP_TOKEN_POLICY};
 use crate::definition::{PolicyFile, RoleLink};
 use crate::name::nearest;
 use crate::yaml::Place;
@@ -71,7 +71,22 @@ pub(super) fn read(files: &[PolicyFile], links: &[RoleLink], problems: &mut Prob
     reader.validate(problems);
     let failed = problems.list.iter().skip(before).any(|p| p.severity == Severity::Error);
     let Reader { set, timed, places, .. } = reader;
-    if failed { Checked::default() } else { Checked { set, timed, places } }
+    if failed { Checked::default() } else { Checked { set: with_shipped(set), timed, places } }
+}
+
+/// What every set has beside the policies of files. What a step token is good for is
+/// bounded before any policy is asked (`is_within`).
+const SHIPPED: &str = r#"
+    permit (principal, action in [Paramd::Action::"read", Paramd::Action::"reveal"], resource)
+    when { principal.kind == "step_token" };
+"#;
+
+fn with_shipped(mut set: PolicySet) -> PolicySet {
+    // A test says that it can be read; without it step tokens are good for less.
+    if let Ok(policy) = Policy::parse(Some(PolicyId::new(STEP_TOKEN_POLICY)), SHIPPED) {
+        let _ = set.add(policy);
+    }
+    set
 }
 
 impl<'a> Reader<'a> {
@@ -133,7 +148,7 @@ impl<'a> Reader<'a> {
             Some(_) => {
                 problems
                     .error("policy_id", &at, "the `@id` of this policy isn't a policy id")
-                    .help("use 1 to 128 printable ASCII characters, and not `dev`");
+                    .help("use 1 to 128 printable ASCII characters, and neither `dev` nor `step-token`");
                 return;
             }
             None => default_id(written.file, number),
@@ -364,7 +379,7 @@ fn order(problem: &Problem) -> (Option<(u32, usize, usize)>, &str) {
 pub(super) fn is_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id.bytes().all(|b| (0x20..=0x7e).contains(&b))
-        && id != DEV_POLICY
+        && ![DEV_POLICY, STEP_TOKEN_POLICY].contains(&id)
 }
 
 /// The file's name and the policy's number in it, without control characters:

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::vocabulary::{ACTIONS, VOCABULARY};
 use super::*;
+use crate::audit::PrincipalKind;
 use crate::definition::Member;
 use crate::load::Compiled;
 use crate::name::{RunId, RunKey, StepName};
@@ -68,6 +69,7 @@ impl Ask {
             attempt: 1,
         };
         self.token = Some(StepKey { run, step: StepName::parse("fit").unwrap() });
+        self.principal.kind = PrincipalKind::StepToken;
         self
     }
 
@@ -146,7 +148,9 @@ fn check(policies: &Policies, ask: &Ask, expected: Result<Vec<String>, Denied>) 
     assert_eq!(decide(), expected, "{what}, remembered");
 }
 
-use Action::{Audit, Complete, Explain, Fingerprints, Join, Read, Resolve, Reveal, RevealSealed};
+use Action::{
+    Audit, Complete, Delegate, Explain, Fingerprints, Join, Read, Resolve, Reveal, RevealSealed,
+};
 
 pub(super) const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
 
@@ -284,6 +288,24 @@ fn a_step_is_in_its_step_of_any_run_and_a_pipeline_in_the_daemon() {
         check(&set, &ask(9, action, what), permitted(&["all"]));
     }
     check(&set, &ask(9, Reveal, "train/1/test/pw<pw"), permitted(&["all"]));
+}
+
+#[test]
+fn a_step_token_needs_no_other_policy_and_a_forbid_holds_for_it() {
+    let set = policies(
+        r#"@id("no-key") forbid (principal, action, resource in Paramd::Parameter::"train/key");
+        @id("sealed") forbid (principal, action == Paramd::Action::"reveal", resource)
+        when { !context.sealed };"#,
+    );
+    let with_token = |action, what| ask(1, action, what).with_token();
+    check(&set, &with_token(Read, "train/1/fit"), permitted(&["step-token"]));
+    check(&set, &with_token(RevealSealed, "train/1/fit/pw<pw"), permitted(&["step-token"]));
+    check(&set, &with_token(Reveal, "train/1/fit/pw<pw"), denied(&["sealed"]));
+    check(&set, &with_token(RevealSealed, "train/1/fit/key<key"), denied(&["no-key"]));
+    check(&set, &with_token(Fingerprints, "train/1/fit"), denied(&[]));
+    check(&set, &with_token(Delegate, "train/1/fit"), denied(&[]));
+    check(&set, &ask(1, Read, "train/1/fit"), denied(&[]));
+    assert!(policies("").is_empty(), "nobody has a token where nobody may have one made");
 }
 
 #[test]

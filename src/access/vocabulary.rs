@@ -11,7 +11,7 @@ use super::Action;
 pub const SCHEMA: &str = include_str!("paramd.cedarschema");
 
 /// All actions, in the order of the contract.
-pub(super) const ACTIONS: [Action; 8] = [
+pub(super) const ACTIONS: [Action; 9] = [
     Action::Resolve,
     Action::Join,
     Action::Explain,
@@ -20,6 +20,7 @@ pub(super) const ACTIONS: [Action; 8] = [
     Action::Complete,
     Action::Audit,
     Action::Fingerprints,
+    Action::Delegate,
 ];
 
 /// None: the shipped schema is broken, and everything is denied. A test says
@@ -53,6 +54,7 @@ impl Action {
             Self::Complete => "complete",
             Self::Audit => "audit",
             Self::Fingerprints => "fingerprints",
+            Self::Delegate => "delegate",
         }
     }
 }
@@ -63,7 +65,9 @@ impl Action {
     pub(super) fn knows_overridden(self) -> bool {
         match self {
             Self::Resolve | Self::Join | Self::Explain | Self::Reveal | Self::RevealSealed => true,
-            Self::Read | Self::Complete | Self::Audit | Self::Fingerprints => false,
+            Self::Read | Self::Complete | Self::Audit | Self::Fingerprints | Self::Delegate => {
+                false
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum Action {
     Reload = 22,
     /// A run's lifetime was over.
     Expire = 23,
+    /// `MintStepToken`.
+    Delegate = 24,
 }
 
 /// How it went; the numbers are the contract's.
@@ -249,6 +251,6 @@ macro_rules! from_number {
 }
 
 from_number!(Action: Authenticate Resolve Join Explain Read Reveal Complete Audit Fingerprints
-    Start Stop Reload Expire);
+    Start Stop Reload Expire Delegate);
 from_number!(Outcome: Succeeded Denied Failed);
 from_number!(PrincipalKind: Anonymous Daemon UnixUser Certificate Token Jwt StepToken);

@@ -119,8 +119,7 @@ impl Endpoint {
     #[cfg(test)]
     pub(crate) fn lazy(&self) -> Daemon {
         let transport = Transport::from_shared(self.uri()).unwrap();
-        let channel = InterceptedService::new(transport.connect_lazy(), Bearer::none());
-        Daemon { channel }
+        Daemon { transport: transport.connect_lazy(), bearer: Bearer::none() }
     }
 
     /// Connects to the daemon.
@@ -159,7 +158,7 @@ impl Endpoint {
                 Err(_) => return Err(trouble::silent(&uri)),
             }
         }
-        Ok(Daemon { channel: InterceptedService::new(channel, bearer) })
+        Ok(Daemon { transport: channel, bearer })
     }
 }
 
@@ -174,24 +173,39 @@ pub(crate) type Connection = InterceptedService<Channel, Bearer>;
 /// The daemon's services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Daemon {
-    channel: Connection,
+    transport: Channel,
+    bearer: Bearer,
 }
 
 impl Daemon {
+    fn channel(&self) -> Connection {
+        InterceptedService::new(self.transport.clone(), self.bearer.clone())
+    }
+
+    /// The same connection, on which the caller's token isn't shown.
+    pub(crate) fn without_token(&self) -> Self {
+        Self { transport: self.transport.clone(), bearer: Bearer::none() }
+    }
+
+    /// Whether the caller's token is one for a step alone.
+    pub(crate) fn shows_step_token(&self) -> bool {
+        self.bearer.is_step_token()
+    }
+
     pub(crate) fn pipelines(&self) -> PipelineServiceClient<Connection> {
-        PipelineServiceClient::new(self.channel.clone())
+        PipelineServiceClient::new(self.channel())
     }
 
     pub(crate) fn runs(&self) -> RunServiceClient<Connection> {
-        RunServiceClient::new(self.channel.clone())
+        RunServiceClient::new(self.channel())
     }
 
     pub(crate) fn contexts(&self) -> ContextServiceClient<Connection> {
-        ContextServiceClient::new(self.channel.clone())
+        ContextServiceClient::new(self.channel())
     }
 
     pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
-        AuditServiceClient::new(self.channel.clone())
+        AuditServiceClient::new(self.channel())
     }
 
     /// Whether the daemon says that what is on disk is not what is in force. A
@@ -200,7 +214,7 @@ impl Daemon {
         let request = HealthCheckRequest { service: BUNDLE.to_owned() };
         let mut request = Request::new(request);
         request.set_timeout(CALL_TIMEOUT);
-        let answer = HealthClient::new(self.channel.clone()).check(request).await;
+        let answer = HealthClient::new(self.channel()).check(request).await;
         answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::NotServing)
     }
 

@@ -9,11 +9,13 @@ use super::client::{Daemon, incomplete, send};
 use super::error::{CliError, Expected};
 use super::exit::Exit;
 use super::run_name::RunArgs;
+use super::step_token::StepToken;
 use crate::envelope::{About, OwnKey, Unopenable};
 use crate::name::{AliasName, StepName};
 use crate::proto::v1::reveal_secrets_response::Secrets;
 use crate::proto::v1::{self, SealingSuite, SecretEncoding};
 use crate::secret::SecretBytes;
+use crate::token::proof;
 
 /// The arguments.
 #[derive(clap::Args)]
@@ -71,7 +73,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         all: args.all,
         recipient: None,
     };
-    let secrets = call(&daemon, request).await.map_err(|error| with_way_out(error, args))?;
+    let secrets = call(&daemon, None, request).await.map_err(|error| with_way_out(error, args))?;
     print(app, &secrets)?;
     Ok(Exit::Success)
 }
@@ -105,8 +107,11 @@ fn given(field: &str, args: &Args) -> Option<String> {
 
 /// Asks for secrets, sealed to a key that is made for this answer alone: nothing
 /// on the way holds them.
+///
+/// With a step token they are asked for in its name and not in the caller's.
 pub(crate) async fn call(
     daemon: &Daemon,
+    token: Option<&StepToken>,
     mut request: v1::RevealSecretsRequest,
 ) -> Result<Vec<Revealed>, CliError> {
     let own = OwnKey::generate().map_err(|_| CliError::new(Exit::Failed, "no random bytes"))?;
@@ -116,8 +121,13 @@ pub(crate) async fn call(
     });
     let (run, step, instance) =
         (request.run.clone().unwrap_or_default(), request.step.clone(), request.instance);
-    let answer = send(request, |request| {
-        let mut client = daemon.contexts();
+    let asked = if token.is_some() { daemon.without_token() } else { daemon.clone() };
+    let answer = send(request, |mut request| {
+        if let Some(token) = token {
+            let about = proof::Asked { rpc: "RevealSecrets", recipient: own.public() };
+            token.show(&mut request, about);
+        }
+        let mut client = asked.contexts();
         async move { client.reveal_secrets(request).await }
     });
     let Some(Secrets::Sealed(sealed)) = answer.await?.secrets else {

@@ -116,6 +116,21 @@ pub(super) fn on_record(
     answer
 }
 
+impl Caller {
+    /// What the caller means: with a step token, the newest attempt is the token's.
+    pub(super) fn meant(&self, mut named: NamedRun) -> NamedRun {
+        if let (Some(pass), 0) = (&self.step, named.attempt) {
+            named.attempt = pass.step.run.attempt;
+        }
+        named
+    }
+
+    /// Whether it is an attempt that his step token is good for, if he shows one.
+    pub(super) fn is_about(&self, named: &NamedRun) -> bool {
+        self.step.as_ref().is_none_or(|pass| pass.step.run.attempt == named.attempt)
+    }
+}
+
 /// A run's name, or what is wrong with it.
 pub(super) fn named_run(
     selector: &RunSelector,
@@ -175,7 +190,7 @@ impl InForce {
         self.policies.decide(&Request {
             principal,
             groups,
-            step: step.as_deref(),
+            step: step.as_ref().map(|pass| &pass.step),
             action,
             resource,
             environment,
@@ -308,7 +323,10 @@ impl Engine {
             Ok(Some(run)) => {
                 name_run(&mut event, &run, question.step);
                 let within = Within::run(&run);
-                let decided = in_force.decide_with(caller, question.action, resource, within);
+                let decided = match caller.is_about(named) {
+                    true => in_force.decide_with(caller, question.action, resource, within),
+                    false => Err(Denied { policy_ids: Vec::new(), errors: false }),
+                };
                 return match on_record(decided, &mut event) {
                     Ok(()) => Ok(PermittedRun { run, event }),
                     Err(refusal) => Err(Box::new((event, refusal))),
@@ -326,11 +344,14 @@ impl Engine {
             _ => None,
         };
         self.name_known(&mut event, named, unreadable);
-        let (policy_ids, refusal) =
-            match in_force.decide_everywhere(caller, question.action, resource) {
-                Ok(policy_ids) => (policy_ids, absent),
-                Err(policy_ids) => (policy_ids, Refusal::AccessDenied { fields: Vec::new() }),
-            };
+        let decided = match caller.is_about(named) {
+            true => in_force.decide_everywhere(caller, question.action, resource),
+            false => Err(Vec::new()),
+        };
+        let (policy_ids, refusal) = match decided {
+            Ok(policy_ids) => (policy_ids, absent),
+            Err(policy_ids) => (policy_ids, Refusal::AccessDenied { fields: Vec::new() }),
+        };
         event.policy_ids = policy_ids;
         Err(Box::new((event, refusal)))
     }

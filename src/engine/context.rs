@@ -18,6 +18,7 @@ use super::{
 };
 use crate::access::{Action, Permit, Resource};
 use crate::audit::{self, EventDraft};
+use crate::envelope::Form;
 use crate::name::{ParameterName, RunKey, StepName};
 use crate::reveal::{self, Item};
 use crate::snapshot::{FrozenContent, FrozenStep, StepAction};
@@ -27,6 +28,13 @@ use offer::secret_entries;
 use sealed::{about, action, sealing};
 
 pub(super) use offer::Offers;
+
+impl Caller {
+    /// Whether secrets may leave to him in this form, as far as his token goes.
+    fn takes(&self, form: &Form) -> bool {
+        form.is_sealed() || self.step.as_ref().is_none_or(|pass| !pass.sealed_only)
+    }
+}
 
 /// What a reveal asks for.
 struct Asked<'a> {
@@ -59,6 +67,7 @@ impl Engine {
         let (Some(named), Some(step)) = (named, step) else {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
+        let named = caller.meant(named);
         let question = Question {
             action: Action::Read,
             recorded: audit::Action::Read,
@@ -124,7 +133,7 @@ impl Engine {
     }
 
     /// A step of a run that is open.
-    fn open_step<'a>(
+    pub(super) fn open_step<'a>(
         &self,
         run: &'a LoadedRun,
         step: &StepName,
@@ -160,8 +169,13 @@ impl Engine {
         let (Some(named), Some(step), true) = (named, step, violations.is_empty()) else {
             return Err(self.refuse(event, Refusal::Invalid(violations)).await);
         };
+        let named = caller.meant(named);
         let found = match self.find(&named) {
-            Ok(Some(run)) if run.snapshot.step(step.as_str()).is_some() => run,
+            Ok(Some(run))
+                if caller.is_about(&named) && run.snapshot.step(step.as_str()).is_some() =>
+            {
+                run
+            }
             // Decided on the step as a whole where there is nothing inside it.
             _ => {
                 let question = Question {
@@ -213,8 +227,10 @@ impl Engine {
         name_key(&mut event, &run.request.fingerprint_key);
         let asked = Asked { action: action(&request.form), wanted: &wanted, offered: &offered };
         let permits = match self.permits(caller, run, seen, request, &asked) {
-            Ok(permits) => permits,
-            Err((policy_ids, refusal)) => {
+            Ok(permits) if caller.takes(&request.form) => permits,
+            refused => {
+                let (policy_ids, refusal) =
+                    refused.err().unwrap_or((Vec::new(), Refusal::SealingRequired));
                 event.policy_ids = policy_ids;
                 let sealed = Asked { action: Action::RevealSealed, ..asked };
                 let refusal = match self.permits(caller, run, seen, request, &sealed) {

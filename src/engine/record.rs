@@ -83,7 +83,7 @@ impl Engine {
     }
 }
 
-fn audit_refusal(error: &StoreError) -> Refusal {
+pub(super) fn audit_refusal(error: &StoreError) -> Refusal {
     tracing::error!(%error, "an access can't be recorded, so it isn't granted");
     Refusal::AuditUnavailable
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Begin, Overrides, Violation};
 use crate::envelope::Form;
 use crate::store::{AttemptMode, EventQuery, RunQuery};
+use crate::token::Holder;
 
 /// What names a run in a request, not yet checked.
 #[derive(Clone)]
@@ -91,6 +92,21 @@ pub struct RevealRequest {
     pub all: bool,
     /// How the answer is to leave.
     pub form: Form,
+    /// Problems that the edge found already.
+    pub problems: Vec<Violation>,
+}
+
+/// `MintStepToken`.
+#[derive(Clone)]
+pub struct MintRequest {
+    /// The run.
+    pub run: RunSelector,
+    /// The step.
+    pub step: String,
+    /// Whose the token is to be; none where that is among the problems.
+    pub holder: Option<Holder>,
+    /// How long it is to live.
+    pub lifetime: Duration,
     /// Problems that the edge found already.
     pub problems: Vec<Violation>,
 }

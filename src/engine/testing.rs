@@ -21,10 +21,11 @@ use crate::resolve::record::{Origin, Record};
 use crate::resolve::request::FrozenRequest;
 use crate::resolve::testing::compile;
 use crate::snapshot::{FORMAT, Snapshot};
-use crate::store::keys::{FingerprintKey, SealingKey};
+use crate::store::keys::{FingerprintKey, SealingKey, TokenKey};
 use crate::store::sealing::Sealer;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{EventQuery, NewRun, Store, StoredRun};
+use crate::token::StepTokens;
 
 /// A pipeline `p` with a secret, a matrix and a step that can be skipped.
 pub(super) const PIPELINE: &str = r#"name: p
@@ -111,6 +112,7 @@ impl Bench {
             crate::store::fingerprint::Fingerprints::new(
                 &FingerprintKey::load_or_create(&folder.path().join("f.key")).unwrap(),
             ),
+            StepTokens::new(TokenKey::load_or_create(&folder.path().join("t.key")).unwrap()),
         );
         Self { engine: Arc::new(engine), store, folder }
     }

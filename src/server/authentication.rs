@@ -48,6 +48,12 @@ pub(super) enum Unknown {
     Token(Refused),
     /// The JWT isn't good.
     Jwt(jwt::Refused),
+    /// A step token that isn't good: never made, over, or of a run that has ended.
+    StepToken,
+    /// A step token without proof that its holder sends it.
+    NotItsHolder,
+    /// Nobody can tell whether a step token is good.
+    StoreUnavailable,
     /// The certificate names nobody.
     NamesNobody,
     /// The certificate ended while the connection was open.
@@ -63,6 +69,9 @@ impl fmt::Display for Unknown {
             Self::Malformed => "malformed authorization",
             Self::Token(refused) => refused.word(),
             Self::Jwt(refused) => refused.word(),
+            Self::StepToken => "unknown, expired or ended step token",
+            Self::NotItsHolder => "step token without its holder's proof",
+            Self::StoreUnavailable => "the store doesn't tell step tokens",
             Self::NamesNobody => "certificate without a usable name",
             Self::CertificateExpired => "expired certificate",
             Self::Changed => "a credential that names another principal than before",
@@ -108,7 +117,7 @@ async fn owner(token: &[u8], Bearers { tokens, issuers }: &Bearers) -> Result<To
 }
 
 /// The one token of the metadata.
-fn bearer(metadata: &MetadataMap) -> Option<&[u8]> {
+pub(super) fn bearer(metadata: &MetadataMap) -> Option<&[u8]> {
     let mut all = metadata.get_all("authorization").iter();
     let (Some(one), None) = (all.next(), all.next()) else { return None };
     let (scheme, token) = one.as_encoded_bytes().split_at_checked(7)?;

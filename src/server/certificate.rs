@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Name};
 
@@ -15,16 +16,20 @@ pub(super) struct Shown {
     pub(super) name: Option<String>,
     /// When it ends, in seconds since 1970.
     pub(super) expires: i64,
+    /// The SHA-256 of the certificate in DER, as step tokens are bound to it.
+    pub(super) print: [u8; 32],
 }
 
 impl Shown {
     /// Reads a certificate that was verified.
     pub(super) fn read(certificate: &CertificateDer<'_>) -> Self {
+        let hash = digest::digest(&digest::SHA256, certificate);
+        let print = hash.as_ref().first_chunk().copied().unwrap_or_default();
         match X509Certificate::from_der(certificate) {
             Ok((_, read)) => {
-                Self { name: name(&read), expires: read.validity().not_after.timestamp() }
+                Self { name: name(&read), expires: read.validity().not_after.timestamp(), print }
             }
-            Err(_) => Self { name: None, expires: i64::MIN },
+            Err(_) => Self { name: None, expires: i64::MIN, print },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! can get wrong (numbers of enums, times, floats) becomes a problem in it.
 
 pub(super) mod context;
+pub(super) mod delegate;
 pub(super) mod diff;
 pub(super) mod events;
 pub(super) mod explanation;

@@ -18,7 +18,7 @@ use tracing::{Instrument as _, Span};
 use super::accept::Peer;
 use super::authentication::{Bearers, Told};
 use super::strangers::{Strangers, Turn};
-use super::{authentication, status};
+use super::{authentication, status, step};
 use crate::allowance::{Admitted, Ask};
 use crate::audit::Action;
 use crate::engine::{Caller, Engine, Refusal};
@@ -30,6 +30,7 @@ use crate::proto::server::pipeline_service_server::{
 use crate::proto::server::run_service_server::{RunServiceServer, SERVICE_NAME as RUN};
 use crate::telemetry::trail::{Names, Trail};
 use crate::telemetry::{measure, spans};
+use crate::token::proof::Asked;
 
 /// The services' names; the empty one is the daemon as a whole.
 pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
@@ -75,8 +76,22 @@ impl Edge {
         A: prost::Message,
         F: Future<Output = Result<A, Refusal>>,
     {
-        let mut line = Line::begin(rpc, authentication::traceparent(request.metadata()));
-        let caller = self.caller(&mut line, &request).await?;
+        self.answer_to(Asked { rpc, recipient: &[] }, request, work).await
+    }
+
+    /// The same; the proof of who holds a step token has to be about this.
+    async fn answer_to<Q, A, F>(
+        &self,
+        about: Asked<'_>,
+        request: Request<Q>,
+        work: impl FnOnce(Caller, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        A: prost::Message,
+        F: Future<Output = Result<A, Refusal>>,
+    {
+        let mut line = Line::begin(about.rpc, authentication::traceparent(request.metadata()));
+        let caller = self.caller(&mut line, &request, about).await?;
         let _admitted = self.admitted(&mut line, &caller).await?;
         let work = work(caller, request.into_inner());
         let answer = line.trail.clone().follow(work).instrument(line.span.clone()).await;
@@ -90,16 +105,20 @@ impl Edge {
     }
 
     /// Who calls; that nobody can tell is recorded.
-    async fn caller<Q>(&self, line: &mut Line, request: &Request<Q>) -> Result<Caller, Status> {
+    async fn caller<Q>(
+        &self,
+        line: &mut Line,
+        request: &Request<Q>,
+        about: Asked<'_>,
+    ) -> Result<Caller, Status> {
         let (metadata, peer) = (request.metadata(), request.extensions().get::<Peer>());
-        match authentication::shown(metadata, peer, &self.bearers).await {
-            Ok(Told { principal, groups }) => {
+        match self.shown(metadata, peer, about).await {
+            Ok(caller) => {
                 if let Some(Peer { pulse, .. }) = peer {
                     pulse.known();
                 }
-                line.principal.clone_from(&principal.name);
-                let caller = Caller::new(principal, authentication::trace_id(metadata));
-                Ok(Caller { groups, ..caller })
+                line.principal.clone_from(&caller.principal.name);
+                Ok(caller)
             }
             Err(why) => {
                 let refusal = self.unknown(line.rpc, metadata, peer, why).await;
@@ -113,6 +132,22 @@ impl Edge {
         let (action, ask) = asked(line.rpc);
         let admitted = self.engine.admit(caller, action, ask).await;
         admitted.map_err(|refusal| line.refuse(&refusal))
+    }
+
+    /// Who the caller shows to be.
+    async fn shown(
+        &self,
+        metadata: &MetadataMap,
+        peer: Option<&Peer>,
+        about: Asked<'_>,
+    ) -> Result<Caller, authentication::Unknown> {
+        let trace_id = authentication::trace_id(metadata);
+        if let Some(grant) = step::grant(&self.engine, metadata, peer, about)? {
+            return Ok(Caller::with_step_token(grant, trace_id));
+        }
+        let Told { principal, groups } =
+            authentication::shown(metadata, peer, &self.bearers).await?;
+        Ok(Caller { groups, ..Caller::new(principal, trace_id) })
     }
 
     /// Records that nobody can tell who calls; of too many one a minute.
@@ -152,6 +187,7 @@ fn asked(rpc: &str) -> (Action, Ask) {
         "ExplainRun" => (Action::Explain, Ask::Request),
         "CompleteRun" | "ExtendRun" => (Action::Complete, Ask::Request),
         "RevealSecrets" => (Action::Reveal, Ask::Reveal),
+        "MintStepToken" => (Action::Delegate, Ask::Request),
         "ListEvents" | "VerifyLog" => (Action::Audit, Ask::Request),
         "WatchEvents" => (Action::Audit, Ask::Stream),
         _ => (Action::Read, Ask::Request),

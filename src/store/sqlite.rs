@@ -13,6 +13,7 @@ mod runs;
 mod schema;
 mod sequence;
 mod soon;
+mod tokens;
 mod verify;
 mod writer;
 
@@ -34,8 +35,8 @@ use self::soon::Soon;
 use self::writer::Writer;
 use super::{
     Accessed, AttemptMode, Created, Ended, EventPage, EventQuery, EventsFor, EventsWhere, Extended,
-    NewRun, Pending, RunEnd, RunPage, RunQuery, RunState, Store, StoreError, StoredFailure,
-    StoredRun, Verified, VerifyRequest,
+    NewRun, Pending, RunEnd, RunPage, RunQuery, RunState, StepTokenHash, Store, StoreError,
+    StoredFailure, StoredRun, StoredStepToken, Verified, VerifyRequest,
 };
 use crate::audit::canonical::Hash;
 use crate::audit::{EventDraft, Recorded};
@@ -318,6 +319,23 @@ impl Store for SqliteStore {
         events: EventsWhere,
     ) -> Pending<'_, Result<Accessed, StoreError>> {
         self.ask(|answer| Job::Access { key, events, answer })
+    }
+
+    fn add_step_token(
+        &self,
+        token: StoredStepToken,
+        events: EventsWhere,
+    ) -> Pending<'_, Result<Accessed, StoreError>> {
+        self.ask(|answer| Job::Token { token, events, answer })
+    }
+
+    fn step_token(&self, hash: &StepTokenHash) -> Result<Option<StoredStepToken>, StoreError> {
+        let now = self.clock.now();
+        self.read(|connection| tokens::find(connection, hash, now).map_err(read_failure))
+    }
+
+    fn step_tokens(&self, run: &RunKey) -> Result<usize, StoreError> {
+        self.read(|connection| tokens::count(connection, run).map_err(read_failure))
     }
 
     fn record_soon(&self, event: EventDraft) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ mod certificates;
 mod jwt;
 mod refused;
 mod slow;
+mod step_tokens;
 mod strangers;
 mod streams;
 mod tokens;

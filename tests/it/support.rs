@@ -16,6 +16,7 @@ pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod raft;
 pub(crate) mod status;
+pub(crate) mod step_token;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod yaml;

@@ -2,6 +2,7 @@
 //! from the descriptors: one that has no row here fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use paramd::proto::v1;
@@ -51,6 +52,10 @@ enum Limit {
     Span,
     /// The same without a least: shorter than now changes nothing.
     AnySpan,
+    /// From a second to an hour.
+    TokenSpan,
+    /// 32 bytes.
+    Bytes32,
     /// 32 labels, keys of 63 and values of 128 bytes.
     Labels,
     /// 1,000 names with the other overrides, values of 1 MiB.
@@ -64,9 +69,9 @@ enum Limit {
 }
 
 use Limit::{
-    AnySpan, Choices, Date, Enum, Labels, Name, NameOrNothing, Names, Number, PageSize, Place,
-    Preset, Recipient, RunId, RunIdOrNothing, Secrets, Short, Span, Text, Texts, Time, Token,
-    Values,
+    AnySpan, Bytes32, Choices, Date, Enum, Labels, Name, NameOrNothing, Names, Number, PageSize,
+    Place, Preset, Recipient, RunId, RunIdOrNothing, Secrets, Short, Span, Text, Texts, Time,
+    Token, TokenSpan, Values,
 };
 
 const ROWS: &[(&str, Limit)] = &[
@@ -122,6 +127,13 @@ const ROWS: &[(&str, Limit)] = &[
     ("CompleteRun.run.run_id", RunId),
     ("CompleteRun.run.attempt", Number),
     ("CompleteRun.outcome", Enum(&[1, 2, 3])),
+    ("MintStepToken.run.pipeline", Name),
+    ("MintStepToken.run.run_id", RunId),
+    ("MintStepToken.run.attempt", Number),
+    ("MintStepToken.step", Name),
+    ("MintStepToken.certificate_sha256", Bytes32),
+    ("MintStepToken.public_key", Bytes32),
+    ("MintStepToken.lifetime", TokenSpan),
     ("GetContext.run.pipeline", Name),
     ("GetContext.run.run_id", RunId),
     ("GetContext.run.attempt", Number),
@@ -143,7 +155,7 @@ const ROWS: &[(&str, Limit)] = &[
     ("ListEvents.filter.step", NameOrNothing),
     ("ListEvents.filter.parameter", Short),
     ("ListEvents.filter.principal", Short),
-    ("ListEvents.filter.actions", Choices(&[1, 9, 20, 23])),
+    ("ListEvents.filter.actions", Choices(&[1, 9, 20, 24])),
     ("ListEvents.filter.outcomes", Choices(&[1, 2, 3])),
     ("ListEvents.start_time", Time),
     ("ListEvents.end_time", Time),
@@ -153,7 +165,7 @@ const ROWS: &[(&str, Limit)] = &[
     ("WatchEvents.filter.step", NameOrNothing),
     ("WatchEvents.filter.parameter", Short),
     ("WatchEvents.filter.principal", Short),
-    ("WatchEvents.filter.actions", Choices(&[1, 9, 20, 23])),
+    ("WatchEvents.filter.actions", Choices(&[1, 9, 20, 24])),
     ("WatchEvents.filter.outcomes", Choices(&[1, 2, 3])),
     ("WatchEvents.resume_token", Place),
     ("WatchEvents.start_time", Time),
@@ -265,6 +277,7 @@ fn with(method: &Method, path: &str, value: &Value, tried: usize) -> Bytes {
         ("step", text("main")),
         ("outcome", Value::EnumNumber(1)),
         ("names", Value::List(vec![text("env.URL")])),
+        ("public_key", Value::Bytes(vec![9; 32].into())),
     ];
     for (name, value) in sound {
         // Lists are of all pipelines.
@@ -377,7 +390,14 @@ fn values(limit: Limit, method: &Method, path: &str) -> (Vec<Value>, Vec<Value>)
             )
         }
         Time | Date => times(&field, matches!(limit, Time)),
-        Span | AnySpan => spans(&field, matches!(limit, Span)),
+        Span | AnySpan => {
+            spans(&field, Duration::from_secs(if matches!(limit, Span) { 60 } else { 0 }))
+        }
+        TokenSpan => spans(&field, Duration::from_secs(1)),
+        Bytes32 => {
+            let bytes = |count: usize| Value::Bytes(vec![9; count].into());
+            (vec![bytes(32)], [0, 31, 33, MEBIBYTE].map(bytes).into())
+        }
         Labels => labels(),
         Values | Texts | Secrets => overrides(limit, &field),
         Names => {
@@ -388,18 +408,20 @@ fn values(limit: Limit, method: &Method, path: &str) -> (Vec<Value>, Vec<Value>)
                 vec![many(0), many(1_001), Value::List(texts(&[""]))],
             )
         }
-        Recipient => {
-            let Kind::Message(inner) = field.kind() else { unreachable!("a message") };
-            let with = |bytes: usize| {
-                let mut recipient = DynamicMessage::new(inner.clone());
-                recipient.set_field_by_name("suite", Value::EnumNumber(1));
-                let key = Value::Bytes(vec![9; bytes].into());
-                recipient.set_field_by_name("public_key", key);
-                Value::Message(recipient)
-            };
-            (vec![with(32)], [0, 31, 33, MEBIBYTE].map(with).into())
-        }
+        Recipient => recipients(&field),
     }
+}
+
+fn recipients(field: &FieldDescriptor) -> (Vec<Value>, Vec<Value>) {
+    let Kind::Message(inner) = field.kind() else { unreachable!("a message") };
+    let with = |bytes: usize| {
+        let mut recipient = DynamicMessage::new(inner.clone());
+        recipient.set_field_by_name("suite", Value::EnumNumber(1));
+        let key = Value::Bytes(vec![9; bytes].into());
+        recipient.set_field_by_name("public_key", key);
+        Value::Message(recipient)
+    };
+    (vec![with(32)], [0, 31, 33, MEBIBYTE].map(with).into())
 }
 
 /// What fits is within the first second that the contract has and the last, or
@@ -422,9 +444,8 @@ fn times(field: &FieldDescriptor, whole: bool) -> (Vec<Value>, Vec<Value>) {
 }
 
 /// The cap of the daemon here is an hour.
-fn spans(field: &FieldDescriptor, has_least: bool) -> (Vec<Value>, Vec<Value>) {
+fn spans(field: &FieldDescriptor, least: Duration) -> (Vec<Value>, Vec<Value>) {
     let span = |seconds, nanos| moment(field, seconds, nanos);
-    let short = vec![span(59, 999_999_999), span(0, 0)];
     let mut good = vec![span(60, 0), span(3_600, 0)];
     let mut bad = vec![
         span(3_600, 1),
@@ -434,10 +455,11 @@ fn spans(field: &FieldDescriptor, has_least: bool) -> (Vec<Value>, Vec<Value>) {
         span(i64::MAX, 0),
         span(i64::MIN, i32::MIN),
     ];
-    if has_least {
-        bad.extend(short)
-    } else {
-        good.extend(short)
+    for short in [59_999_999_999, 1_000_000_000, 999_999_999, 0] {
+        let short = Duration::from_nanos(short);
+        let value =
+            span(short.as_secs().try_into().unwrap(), short.subsec_nanos().try_into().unwrap());
+        if short < least { bad.push(value) } else { good.push(value) }
     }
     (good, bad)
 }

@@ -39,14 +39,25 @@ const ASKED: [(&str, &[&str]); 5] = [
 ];
 
 /// Each role with the actions that it permits, and whether secrets leave in the open.
-const PERMITTED: [(&str, &[&str], bool); 5] = [
+const PERMITTED: [(&str, &[&str], bool); 6] = [
     (
         "owner",
-        &["resolve", "join", "explain", "read", "reveal", "complete", "audit", "fingerprints"],
+        &[
+            "resolve",
+            "join",
+            "explain",
+            "read",
+            "reveal",
+            "complete",
+            "audit",
+            "fingerprints",
+            "delegate",
+        ],
         true,
     ),
     ("executor", &["read", "reveal"], false),
     ("trigger", &["explain", "resolve", "read", "complete"], false),
+    ("runner", &["explain", "resolve", "read", "delegate", "complete"], false),
     ("auditor", &["audit"], false),
     ("admin", &["explain", "read", "complete", "audit", "fingerprints"], false),
 ];

@@ -14,6 +14,7 @@ use crate::cli::environment::Environment;
 use crate::cli::error::CliError;
 use crate::cli::text::why;
 use crate::secret::SecretBytes;
+use crate::token::STEP_PREFIX;
 
 /// The options; each has a variable.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -98,9 +99,14 @@ fn contents(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
 pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Bearer {
-    #[cfg(test)]
     pub(super) fn none() -> Self {
         Self(None)
+    }
+
+    /// Whether the token is one for a step alone.
+    pub(super) fn is_step_token(&self) -> bool {
+        let start = format!("Bearer {STEP_PREFIX}");
+        self.0.as_ref().is_some_and(|value| value.as_encoded_bytes().starts_with(start.as_bytes()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the token is what proves who calls")]

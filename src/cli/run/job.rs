@@ -26,6 +26,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::printer::Stream;
 use crate::cli::reveal;
+use crate::cli::step_token::StepToken;
 use crate::cli::text::ticked;
 use crate::mask::{Coverage, Masker, SecretSet, coverage};
 use crate::proto::v1;
@@ -142,6 +143,12 @@ pub(super) async fn revealed(
     if job.secrets.is_empty() {
         return Ok(BTreeMap::new());
     }
+    // Who shows a step token can't have another made, and needs none.
+    let token = match shared.daemon.shows_step_token() {
+        true => None,
+        false => Some(StepToken::mint(&shared.daemon, shared.run.clone(), &job.step).await?),
+    };
+    let reveal = async |request| reveal::call(&shared.daemon, token.as_ref(), request).await;
     let all = v1::RevealSecretsRequest {
         run: Some(shared.run.clone()),
         step: job.step.clone(),
@@ -150,7 +157,7 @@ pub(super) async fn revealed(
         all: true,
         recipient: None,
     };
-    let found = match reveal::call(&shared.daemon, all.clone()).await {
+    let found = match reveal(all.clone()).await {
         // One secret always fits.
         Err(error) if error.reason == "ANSWER_TOO_LARGE" => {
             let mut found = Vec::new();
@@ -160,7 +167,7 @@ pub(super) async fn revealed(
                     all: false,
                     ..all.clone()
                 };
-                found.extend(reveal::call(&shared.daemon, one).await?);
+                found.extend(reveal(one).await?);
             }
             found
         }

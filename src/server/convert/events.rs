@@ -113,6 +113,7 @@ fn action(number: i32) -> Option<Action> {
         v1::Action::Complete => Action::Complete,
         v1::Action::Audit => Action::Audit,
         v1::Action::Fingerprints => Action::Fingerprints,
+        v1::Action::Delegate => Action::Delegate,
         v1::Action::Start => Action::Start,
         v1::Action::Stop => Action::Stop,
         v1::Action::Reload => Action::Reload,

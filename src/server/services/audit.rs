@@ -19,6 +19,7 @@ use crate::server::accept::Peer;
 use crate::server::authentication::{self, Told, Unknown, traceparent};
 use crate::server::convert::events;
 use crate::server::gate::Stopping;
+use crate::token::proof::Asked;
 
 /// The longest time that one check of the log takes.
 const VERIFY_BUDGET: Duration = Duration::from_secs(10);
@@ -44,7 +45,8 @@ impl AuditService for Edge {
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let mut line = Line::begin("WatchEvents", traceparent(request.metadata()));
-        let caller = self.caller(&mut line, &request).await?;
+        let about = Asked { rpc: "WatchEvents", recipient: &[] };
+        let caller = self.caller(&mut line, &request, about).await?;
         let admitted = self.admitted(&mut line, &caller).await?;
         let (metadata, extensions, message) = request.into_parts();
         let asked = events::read_watch(message);

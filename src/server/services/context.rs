@@ -7,6 +7,7 @@ use crate::proto::Encoded;
 use crate::proto::server::context_service_server::ContextService;
 use crate::proto::v1::{GetContextRequest, RevealSecretsRequest, RevealSecretsResponse};
 use crate::server::convert::{context, request as requests, reveal};
+use crate::token::proof::Asked;
 
 #[async_trait]
 impl ContextService for Edge {
@@ -26,7 +27,10 @@ impl ContextService for Edge {
         &self,
         request: Request<RevealSecretsRequest>,
     ) -> Result<Response<RevealSecretsResponse>, Status> {
-        self.answer("RevealSecrets", request, async |caller, message| {
+        let recipient = request.get_ref().recipient.as_ref().map(|to| to.public_key.clone());
+        let recipient = recipient.unwrap_or_default();
+        let about = Asked { rpc: "RevealSecrets", recipient: &recipient };
+        self.answer_to(about, request, async |caller, message| {
             reveal::write(self.engine.reveal(&caller, reveal::read(message)).await?)
         })
         .await

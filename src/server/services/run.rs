@@ -10,9 +10,9 @@ use crate::proto::v1::{
     CompleteRunRequest, CompleteRunResponse, DiffRunsRequest, DiffRunsResponse, ExplainRunRequest,
     ExplainRunResponse, ExtendRunRequest, ExtendRunResponse, GetRunRequest, GetRunResponse,
     ListFailuresRequest, ListFailuresResponse, ListRunsRequest, ListRunsResponse,
-    ResolveRunRequest,
+    MintStepTokenRequest, MintStepTokenResponse, ResolveRunRequest,
 };
-use crate::server::convert::{diff, explanation, record, request as requests, runs};
+use crate::server::convert::{delegate, diff, explanation, record, request as requests, runs};
 
 #[async_trait]
 impl RunService for Edge {
@@ -98,6 +98,17 @@ impl RunService for Edge {
             let lifetime = runs::lifetime(message.lifetime);
             let extended = self.engine.extend(&caller, run, lifetime).await?;
             Ok(ExtendRunResponse { run: Some(record::run(&extended)) })
+        })
+        .await
+    }
+
+    async fn mint_step_token(
+        &self,
+        request: Request<MintStepTokenRequest>,
+    ) -> Result<Response<MintStepTokenResponse>, Status> {
+        self.answer("MintStepToken", request, async |caller, message| {
+            let minted = self.engine.mint_step_token(&caller, delegate::read(message)).await?;
+            Ok(delegate::write(&minted))
         })
         .await
     }

@@ -8,7 +8,7 @@ use super::clock::{Clock, to_column};
 use super::failure::Failure;
 use super::{
     Accessed, Created, Ended, EventsFor, EventsWhere, Extended, NewRun, RunEnd, StoreError,
-    StoredRun, events, runs,
+    StoredRun, StoredStepToken, events, runs, tokens,
 };
 use crate::audit::verify::Head;
 use crate::audit::{EventDraft, Recorded, canonical};
@@ -35,6 +35,8 @@ pub(super) enum Job {
     },
     /// Record events of an access to a run.
     Access { key: RunKey, events: EventsWhere, answer: To<Accessed> },
+    /// Keep a step token.
+    Token { token: StoredStepToken, events: EventsWhere, answer: To<Accessed> },
     /// Record events.
     Record { events: Vec<EventDraft>, answer: To<Recorded> },
     /// Record why a run could not be resolved.
@@ -89,10 +91,11 @@ impl Batch<'_> {
             }
             Job::Access { key, events, answer } => {
                 let done = self.ended(|batch| batch.access(&key, events));
-                after_commit(answer, done, |(end, sequence)| Accessed {
-                    end,
-                    recorded: Recorded::after_commit(sequence),
-                })
+                after_commit(answer, done, accessed)
+            }
+            Job::Token { token, events, answer } => {
+                let done = self.attempt(|batch| batch.keep_token(&token, events));
+                after_commit(answer, done, accessed)
             }
             Job::Record { events, answer } => {
                 let done = self.ended(|batch| batch.append_whole(&events));
@@ -191,6 +194,7 @@ impl Batch<'_> {
         let drafts = events(&run, by_this_call);
         if by_this_call {
             runs::end(self.connection, key, end, now)?;
+            tokens::forget(self.connection, key)?;
             run.end = Some((end, now));
             run.frozen.sealed = Vec::new();
             self.erased = true;
@@ -224,6 +228,21 @@ impl Batch<'_> {
         let now = self.clock.now();
         let end = runs::end_at(self.connection, key, now)?.ok_or(Failure::NoSuchRun)?;
         Ok((end, self.append_whole(&events(end))?))
+    }
+
+    /// Keeps a token of a run that is open, in the same commit as its events.
+    fn keep_token(
+        &mut self,
+        token: &StoredStepToken,
+        events: EventsWhere,
+    ) -> Result<(Option<RunEnd>, u64), Failure> {
+        let now = self.clock.now();
+        let end = runs::end_at(self.connection, &token.run, now)?.ok_or(Failure::NoSuchRun)?;
+        tokens::forget_expired(self.connection, now)?;
+        if end.is_none() {
+            tokens::insert(self.connection, token)?;
+        }
+        Ok((end, self.append_all(&events(end))?))
     }
 
     fn keep_failure(&mut self, key: &RunKey, failure: &[u8]) -> Result<(), Failure> {
@@ -269,13 +288,19 @@ impl Job {
             Self::Create { answer, .. } => after_commit(answer, Err::<Created, _>(CLOSED), same),
             Self::End { answer, .. } => after_commit(answer, Err::<Ended, _>(CLOSED), same),
             Self::Extend { answer, .. } => after_commit(answer, Err::<Extended, _>(CLOSED), same),
-            Self::Access { answer, .. } => after_commit(answer, Err::<Accessed, _>(CLOSED), same),
+            Self::Access { answer, .. } | Self::Token { answer, .. } => {
+                after_commit(answer, Err::<Accessed, _>(CLOSED), same)
+            }
             Self::Record { answer, .. } | Self::Failure { answer, .. } => {
                 after_commit(answer, Err::<Recorded, _>(CLOSED), same)
             }
             Self::Close { answer } => after_commit(answer, Err::<(), _>(CLOSED), same),
         }
     }
+}
+
+fn accessed((end, sequence): (Option<RunEnd>, u64)) -> Accessed {
+    Accessed { end, recorded: Recorded::after_commit(sequence) }
 }
 
 fn same<T>(value: T) -> T {

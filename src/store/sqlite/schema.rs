@@ -16,7 +16,7 @@ use super::sequence::Sequence;
 use crate::audit::verify::Head;
 
 /// The version of the tables, in `user_version`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Marks the file as ours: "prmd".
 const APPLICATION: i64 = 0x7072_6d64;
 /// A file up to this size is checked whole at open; it takes about a second.
@@ -31,7 +31,26 @@ const READER_WAIT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps parsed: all that the writer has.
 const STATEMENTS: usize = 32;
 
-const TABLES: &str = "
+/// Since version 3.
+macro_rules! step_tokens {
+    () => {
+        "
+create table step_tokens (
+    hash blob primary key,
+    pipeline text not null,
+    run_id text not null,
+    attempt integer not null,
+    expires integer not null,
+    record blob not null
+) strict;
+create index step_tokens_of_runs on step_tokens (pipeline, run_id, attempt);
+create index old_step_tokens on step_tokens (expires);
+"
+    };
+}
+
+const TABLES: &str = concat!(
+    "
 create table chains (
     name text primary key,
     count integer not null,
@@ -83,11 +102,15 @@ create table failures (
     failure blob not null
 ) strict;
 create index failures_of_runs on failures (pipeline, run_id, id);
-";
+",
+    step_tokens!()
+);
 
 /// What each version has more than the one before, from the first on.
-const UPGRADES: [&str; 1] =
-    ["alter table runs add column logical_date text; alter table runs add column mode integer;"];
+const UPGRADES: [&str; 2] = [
+    "alter table runs add column logical_date text; alter table runs add column mode integer;",
+    step_tokens!(),
+];
 
 /// The writer's connection to a store, which is made where there is none.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {

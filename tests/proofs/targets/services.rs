@@ -61,7 +61,7 @@ pub(super) const AUDIT: Target = Target {
 /// The first byte of an input says which.
 const PIPELINE_RPCS: [&str; 2] =
     ["/paramd.v1.PipelineService/ListPipelines", "/paramd.v1.PipelineService/GetPipeline"];
-const RUN_RPCS: [&str; 8] = [
+const RUN_RPCS: [&str; 9] = [
     "/paramd.v1.RunService/ResolveRun",
     "/paramd.v1.RunService/ExplainRun",
     "/paramd.v1.RunService/GetRun",
@@ -70,6 +70,7 @@ const RUN_RPCS: [&str; 8] = [
     "/paramd.v1.RunService/DiffRuns",
     "/paramd.v1.RunService/ExtendRun",
     "/paramd.v1.RunService/CompleteRun",
+    "/paramd.v1.RunService/MintStepToken",
 ];
 const CONTEXT_RPCS: [&str; 2] =
     ["/paramd.v1.ContextService/GetContext", "/paramd.v1.ContextService/RevealSecrets"];
@@ -262,6 +263,12 @@ fn run_seeds() -> Vec<Vec<u8>> {
         overrides: resolve.overrides.clone(),
         ..Default::default()
     };
+    let mint = v1::MintStepTokenRequest {
+        run: run_name("fuzz"),
+        step: "main".into(),
+        holder: Some(v1::mint_step_token_request::Holder::PublicKey(vec![9; 32])),
+        lifetime: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+    };
     let list = v1::ListRunsRequest { page_size: 5, ..Default::default() };
     let diff = v1::DiffRunsRequest { base: run_name("fuzz"), other: run_name("open") };
     vec![
@@ -275,6 +282,7 @@ fn run_seeds() -> Vec<Vec<u8>> {
         seed(5, &diff),
         seed(6, &v1::ExtendRunRequest { run: run_name("open"), ..Default::default() }),
         seed(7, &v1::CompleteRunRequest { run: run_name("another"), outcome: 1 }),
+        seed(8, &mint),
     ]
 }
 

@@ -13,10 +13,10 @@ use paramd::server::{Bearers, BoundListener, Limits, serve};
 use paramd::source::{Answer, Pending, Raw, Read, Source, SourceError};
 use paramd::store::Store;
 use paramd::store::fingerprint::Fingerprints;
-use paramd::store::keys::{FingerprintKey, SealingKey};
+use paramd::store::keys::{FingerprintKey, SealingKey, TokenKey};
 use paramd::store::sealing::Sealer;
 use paramd::store::sqlite::SqliteStore;
-use paramd::token::Tokens;
+use paramd::token::{StepTokens, Tokens};
 use paramd::yaml::diagnostic::lines;
 use tonic::transport::{Channel, Endpoint};
 
@@ -93,8 +93,10 @@ impl Daemon {
             resolve_timeout: Duration::from_secs(20),
             limits: paramd::definition::settings::Limits::default(),
         };
+        let step_tokens = StepTokens::new(TokenKey::load_or_create(&at("t.key")).unwrap());
+        let fingerprints = Fingerprints::new(&key);
         let engine =
-            Arc::new(Engine::new(in_force, store.clone(), sealer(), Fingerprints::new(&key)));
+            Arc::new(Engine::new(in_force, store.clone(), sealer(), fingerprints, step_tokens));
         let tokens = Arc::new(Tokens::new(at("tokens.yaml"), at("t.key")));
         let bearers = Bearers { tokens, issuers: Arc::default() };
         let runtime = tokio::runtime::Builder::new_multi_thread()

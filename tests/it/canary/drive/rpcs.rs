@@ -9,8 +9,9 @@ use paramd::proto::v1::watch_events_request::Begin;
 use paramd::proto::v1::{
     AttemptMode, CompleteRunRequest, DiffRunsRequest, ExplainRunRequest, ExtendRunRequest,
     GetContextRequest, GetPipelineRequest, GetRunRequest, ListEventsRequest, ListFailuresRequest,
-    ListPipelinesRequest, ListRunsRequest, PlainSecret, Recipient, RevealSecretsRequest,
-    RevealSecretsResponse, RunName, RunOutcome, SealingSuite, VerifyLogRequest, WatchEventsRequest,
+    ListPipelinesRequest, ListRunsRequest, MintStepTokenRequest, PlainSecret, Recipient,
+    RevealSecretsRequest, RevealSecretsResponse, RunName, RunOutcome, SealingSuite,
+    VerifyLogRequest, WatchEventsRequest,
 };
 use prost::Message as _;
 use tonic::{Response, Status};
@@ -25,6 +26,7 @@ use super::Drive;
 use crate::canary::plant::SOURCES;
 use crate::support::client::{Client, channel, resolve, run};
 use crate::support::daemon::Daemon;
+use crate::support::step_token::Executor;
 use crate::support::wait_until;
 
 pub(super) fn explain(drive: &mut Drive<'_>) -> ExplainRunRequest {
@@ -80,6 +82,13 @@ pub(in crate::canary) async fn services(drive: &mut Drive<'_>, daemon: &Daemon) 
             let answer = client.context.get_context(request).await;
             assert_eq!(drive.keep("GetContext", answer), there && known);
         }
+    }
+    for (step, known) in [("go-vault", true), ("nothing", false)] {
+        let holder = Some(Executor::new().holder());
+        let (run, step) = (Some(run("canary", "a")), step.to_owned());
+        let request = MintStepTokenRequest { run, step, holder, lifetime: None };
+        let answer = client.runs.mint_step_token(request).await;
+        assert_eq!(drive.keep("MintStepToken", answer), known);
     }
     failed(drive, &mut client).await;
     reveals(drive, &mut client).await;

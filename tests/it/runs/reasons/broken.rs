@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::net::TcpListener;
 
 use super::Reached;
-use super::plain::{complete, context, diff, explain, resolved, reveal};
+use super::plain::{complete, context, diff, explain, mint, resolved, reveal};
 use crate::runs::errors::{answering, vaulted};
 use crate::runs::full::{limit, until_full};
 use crate::runs::small;
@@ -124,6 +124,8 @@ pub(super) async fn records(reached: &mut Reached) {
         let answer = client.runs.diff_runs(diff(base, other)).await;
         reached.note("DiffRuns", "SNAPSHOT_UNREADABLE", answer);
     }
+    let answer = client.runs.mint_step_token(mint(&changed, "go")).await;
+    reached.note("MintStepToken", "SNAPSHOT_UNREADABLE", answer);
     let answer = client.context.get_context(context(&changed, "go")).await;
     reached.note("GetContext", "SNAPSHOT_UNREADABLE", answer);
     let answer = client.context.reveal_secrets(reveal(&changed, "go")).await;

@@ -2,8 +2,9 @@
 
 use paramd::proto::v1::{
     AttemptMode, CompleteRunRequest, DiffRunsRequest, ExplainRunRequest, ExtendRunRequest,
-    GetContextRequest, GetPipelineRequest, GetRunRequest, ListFailuresRequest, Recipient,
-    ResolveRunRequest, RevealSecretsRequest, RunName, RunOutcome, value,
+    GetContextRequest, GetPipelineRequest, GetRunRequest, ListFailuresRequest,
+    MintStepTokenRequest, Recipient, ResolveRunRequest, RevealSecretsRequest, RunName, RunOutcome,
+    value,
 };
 
 use super::Reached;
@@ -12,6 +13,7 @@ use crate::runs::small;
 use crate::support::client::{Client, Resolve, resolve, run};
 use crate::support::config::Config;
 use crate::support::daemon::Launch;
+use crate::support::step_token::Executor;
 
 pub(super) fn explain(pipeline: &str, environment: &str) -> ExplainRunRequest {
     ExplainRunRequest {
@@ -41,6 +43,11 @@ pub(super) fn complete(run: &RunName, outcome: RunOutcome) -> CompleteRunRequest
 pub(super) fn extend(run: &RunName) -> ExtendRunRequest {
     let lifetime = Some(prost_types::Duration { seconds: 90_000, nanos: 0 });
     ExtendRunRequest { run: Some(run.clone()), lifetime }
+}
+
+pub(super) fn mint(run: &RunName, step: &str) -> MintStepTokenRequest {
+    let (run, step) = (Some(run.clone()), step.into());
+    MintStepTokenRequest { run, step, holder: Some(Executor::new().holder()), lifetime: None }
 }
 
 pub(super) fn diff(base: &RunName, other: &RunName) -> DiffRunsRequest {
@@ -107,28 +114,39 @@ pub(super) async fn names_and_requests(reached: &mut Reached) {
     reached.note("ExtendRun", "RUN_NOT_FOUND", answer);
     let answer = client.runs.complete_run(complete(&absent, RunOutcome::Failed)).await;
     reached.note("CompleteRun", "RUN_NOT_FOUND", answer);
+    let answer = client.runs.mint_step_token(mint(&absent, "go")).await;
+    reached.note("MintStepToken", "RUN_NOT_FOUND", answer);
     let answer = client.context.get_context(context(&absent, "go")).await;
     reached.note("GetContext", "RUN_NOT_FOUND", answer);
     let answer = client.context.reveal_secrets(reveal(&absent, "go")).await;
     reached.note("RevealSecrets", "RUN_NOT_FOUND", answer);
 
-    let answer = client.context.get_context(context(&there, "absent")).await;
-    reached.note("GetContext", "STEP_NOT_FOUND", answer);
-    let answer = client.context.reveal_secrets(reveal(&there, "absent")).await;
-    reached.note("RevealSecrets", "STEP_NOT_FOUND", answer);
-    let named =
-        RevealSecretsRequest { all: false, names: vec!["epochs".into()], ..reveal(&there, "go") };
-    let answer = client.context.reveal_secrets(named).await;
-    reached.note("RevealSecrets", "ACCESS_DENIED", answer);
-    let answer = client.context.reveal_secrets(reveal(&there, "wide")).await;
-    reached.note("RevealSecrets", "STEP_SKIPPED", answer);
-    let unknown = Recipient { suite: 7, ..Recipient::default() };
-    let sealed = RevealSecretsRequest { recipient: Some(unknown), ..reveal(&there, "go") };
-    let answer = client.context.reveal_secrets(sealed).await;
-    reached.note("RevealSecrets", "SEALING_UNSUPPORTED", answer);
+    steps(&mut client, &there, reached).await;
     let answer = client.runs.complete_run(complete(&there, RunOutcome::Unspecified)).await;
     reached.note("CompleteRun", "INVALID_REQUEST", answer);
     daemon.stop();
+}
+
+/// Steps of a run, and what they may have.
+async fn steps(client: &mut Client, there: &RunName, reached: &mut Reached) {
+    let answer = client.runs.mint_step_token(mint(there, "absent")).await;
+    reached.note("MintStepToken", "STEP_NOT_FOUND", answer);
+    let answer = client.runs.mint_step_token(mint(there, "wide")).await;
+    reached.note("MintStepToken", "STEP_SKIPPED", answer);
+    let answer = client.context.get_context(context(there, "absent")).await;
+    reached.note("GetContext", "STEP_NOT_FOUND", answer);
+    let answer = client.context.reveal_secrets(reveal(there, "absent")).await;
+    reached.note("RevealSecrets", "STEP_NOT_FOUND", answer);
+    let named =
+        RevealSecretsRequest { all: false, names: vec!["epochs".into()], ..reveal(there, "go") };
+    let answer = client.context.reveal_secrets(named).await;
+    reached.note("RevealSecrets", "ACCESS_DENIED", answer);
+    let answer = client.context.reveal_secrets(reveal(there, "wide")).await;
+    reached.note("RevealSecrets", "STEP_SKIPPED", answer);
+    let unknown = Recipient { suite: 7, ..Recipient::default() };
+    let sealed = RevealSecretsRequest { recipient: Some(unknown), ..reveal(there, "go") };
+    let answer = client.context.reveal_secrets(sealed).await;
+    reached.note("RevealSecrets", "SEALING_UNSUPPORTED", answer);
 }
 
 fn next(run_id: &str, mode: AttemptMode) -> Resolve {
@@ -156,6 +174,8 @@ pub(super) async fn runs_and_attempts(reached: &mut Reached) {
     reached.note("GetContext", "RUN_ENDED", answer);
     let answer = client.context.reveal_secrets(reveal(&run, "go")).await;
     reached.note("RevealSecrets", "RUN_ENDED", answer);
+    let answer = client.runs.mint_step_token(mint(&run, "go")).await;
+    reached.note("MintStepToken", "RUN_ENDED", answer);
     let answer = client.runs.extend_run(extend(&run)).await;
     reached.note("ExtendRun", "RUN_ENDED", answer);
     let answer = client.runs.complete_run(complete(&run, RunOutcome::Succeeded)).await;
