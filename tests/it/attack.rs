@@ -9,4 +9,5 @@ mod process;
 mod secrecy;
 mod size;
 mod store;
+mod twins;
 mod vault;

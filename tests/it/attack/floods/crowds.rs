@@ -90,7 +90,7 @@ fn no_window(arena: &Arena) {
         })
         .collect();
     let first = [PREFACE, &frame(SETTINGS, 0, 0, &none), &requests].concat();
-    dripping(arena, 20, &first, b"");
+    dripping(arena, 10, &first, b"");
 }
 
 fn silent_connections(arena: &Arena) {
