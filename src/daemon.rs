@@ -412,8 +412,8 @@ async fn listen(
 }
 
 fn tls_files(files: &TlsFiles) -> server::TlsFiles {
-    let TlsFiles { certificate, key, client_ca } = files.clone();
-    server::TlsFiles { certificate, key, client_ca }
+    let TlsFiles { certificate, key, client_ca, trust_domains } = files.clone();
+    server::TlsFiles { certificate, key, client_ca, trust_domains }
 }
 
 fn lifecycle(action: Action, bundle: &str) -> EventDraft {

@@ -15,6 +15,7 @@ mod status;
 mod step;
 mod strangers;
 mod tls;
+mod trust;
 
 use std::future::Future;
 use std::sync::Arc;

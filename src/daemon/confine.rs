@@ -77,11 +77,7 @@ pub(super) fn needs(options: &ServeOptions, settings: &ServerSettings) -> Needs 
 /// What of it may differ from one bundle to the next.
 pub(super) fn of_bundle(options: &ServeOptions, settings: &ServerSettings) -> Needs {
     let mut needs = of_directory(options);
-    if let Some(TlsFiles { certificate, key, client_ca }) = &settings.tls {
-        [certificate, key].into_iter().chain(client_ca).for_each(|file| {
-            needs.file(file, Access::Read);
-        });
-    }
+    settings.tls.iter().flat_map(TlsFiles::all).for_each(|file| needs.file(file, Access::Read));
     settings.jwt.values().for_each(|issuer| issuer.needs(&mut needs));
     settings.sources.values().for_each(|source| source.settings.needs(&mut needs));
     needs

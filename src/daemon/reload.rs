@@ -211,9 +211,7 @@ impl Reloader {
 fn named(settings: &ServerSettings) -> Vec<PathBuf> {
     let of_sources = settings.sources.values().flat_map(|source| source.settings.files());
     let mut files: Vec<_> = of_sources.map(Path::to_owned).collect();
-    if let Some(TlsFiles { certificate, key, client_ca }) = settings.tls.clone() {
-        files.extend([certificate, key].into_iter().chain(client_ca));
-    }
+    files.extend(settings.tls.iter().flat_map(TlsFiles::all).map(Path::to_owned));
     files.extend(settings.jwt.values().filter_map(|one| one.ca()).map(Path::to_owned));
     files
 }

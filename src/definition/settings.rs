@@ -94,6 +94,18 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Whose client certificates are good, in PEM; none: nobody's.
     pub client_ca: Option<PathBuf>,
+    /// Whose certificates of workloads are good, in PEM, by trust domain; empty:
+    /// `client_ca` is for workloads too.
+    pub trust_domains: BTreeMap<String, PathBuf>,
+}
+
+impl TlsFiles {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        let Self { certificate, key, client_ca, trust_domains } = self;
+        let own = [certificate, key].into_iter().chain(client_ca);
+        own.chain(trust_domains.values()).map(PathBuf::as_path)
+    }
 }
 
 /// Where the keys are.

@@ -18,12 +18,12 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use super::authority::Lenient;
-use super::certificate::Shown;
 use super::limits::Limits;
 use super::listen::Listener;
 use super::pulse::{Crowd, Pulse};
 use super::strangers::Place;
 use super::tls::Tls;
+use super::trust::{Presented, Standing};
 
 /// How long to wait after a connection could not be accepted: with no file
 /// descriptor left, the next try fails the same.
@@ -36,8 +36,8 @@ const OPENING: usize = 24 + 9;
 pub(super) struct Peer {
     /// The uid, by the kernel's word on a Unix socket.
     pub(super) uid: Option<u32>,
-    /// The certificate, verified.
-    pub(super) certificate: Option<Arc<Shown>>,
+    /// The certificate that it shows, which may be anybody's.
+    pub(super) certificate: Option<Arc<Presented>>,
     /// The address, on TCP.
     pub(super) address: Option<IpAddr>,
     /// What happens on the connection.
@@ -169,9 +169,9 @@ impl Door {
 /// `debug`, by its kind: an alert's text is made by the other end.
 async fn greet(
     stream: TcpStream,
-    tls: &Tls,
+    tls: &Arc<Tls>,
     limit: Duration,
-) -> Option<(TlsStream<TcpStream>, Option<Arc<Shown>>)> {
+) -> Option<(TlsStream<TcpStream>, Option<Arc<Presented>>)> {
     let stream = match tokio::time::timeout(limit, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -184,7 +184,7 @@ async fn greet(
         }
     };
     let chain = stream.get_ref().1.peer_certificates();
-    let certificate = chain.and_then(<[_]>::first).map(|leaf| Arc::new(Shown::read(leaf)));
+    let certificate = chain.and_then(|chain| Presented::new(chain, tls)).map(Arc::new);
     Some((stream, certificate))
 }
 
@@ -193,6 +193,7 @@ pub(super) struct Connection {
     stream: Transport,
     peer: Peer,
     opening: Option<Opening>,
+    standing: Option<Standing>,
     limits: Arc<Limits>,
     /// When to look at its pulse again.
     look: Pin<Box<Sleep>>,
@@ -224,7 +225,8 @@ impl Connection {
             Some(Opening { limit: Box::pin(tokio::time::sleep(limits.preface)), missing: OPENING });
         let look = Box::pin(tokio::time::sleep(looks(&limits)));
         let turn = Instant::now() + limits.answer;
-        Self { stream, peer, opening, limits, look, turn, _place: place }
+        let standing = peer.certificate.as_ref().map(Standing::new);
+        Self { stream, peer, opening, standing, limits, look, turn, _place: place }
     }
 
     /// Whether it has to end. Asked whenever it can't go on at once, so that it is
@@ -240,7 +242,8 @@ impl Connection {
             let next = now + looks(&self.limits);
             self.look.as_mut().reset(next);
         }
-        self.peer.pulse.poll_end(context).is_ready()
+        let lost = self.standing.as_mut().is_some_and(|standing| standing.poll_over(context));
+        lost || self.peer.pulse.poll_end(context).is_ready()
     }
 
     /// What came of a try to write, unless it has to end.

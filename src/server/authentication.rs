@@ -4,11 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tonic::metadata::MetadataMap;
 
 use super::accept::Peer;
-use super::certificate::Shown;
+use super::trust::Bad;
 use crate::audit::{Principal, PrincipalKind};
 use crate::jwt::{self, Issuers};
 use crate::token::{Refused, Tokens};
@@ -54,10 +53,8 @@ pub(super) enum Unknown {
     NotItsHolder,
     /// Nobody can tell whether a step token is good.
     StoreUnavailable,
-    /// The certificate names nobody.
-    NamesNobody,
-    /// The certificate ended while the connection was open.
-    CertificateExpired,
+    /// The certificate isn't good.
+    Certificate(Bad),
     /// What is shown names somebody else than it did.
     Changed,
 }
@@ -72,8 +69,9 @@ impl fmt::Display for Unknown {
             Self::StepToken => "unknown, expired or ended step token",
             Self::NotItsHolder => "step token without its holder's proof",
             Self::StoreUnavailable => "the store doesn't tell step tokens",
-            Self::NamesNobody => "certificate without a usable name",
-            Self::CertificateExpired => "expired certificate",
+            Self::Certificate(Bad::NamesNobody) => "certificate without a usable name",
+            Self::Certificate(Bad::Expired) => "expired certificate",
+            Self::Certificate(Bad::Untrusted) => "certificate that no authority vouches for",
             Self::Changed => "a credential that names another principal than before",
         })
     }
@@ -90,19 +88,12 @@ pub(super) async fn shown(
         return owner(bearer(metadata).ok_or(Unknown::Malformed)?, bearers).await;
     }
     let peer = peer.ok_or(Unknown::NoCredential)?;
-    match peer.certificate.as_deref() {
-        Some(Shown { expires, .. }) if *expires < Timestamp::now().as_second() => {
-            Err(Unknown::CertificateExpired)
-        }
-        Some(Shown { name: Some(name), .. }) => {
-            Ok(Told::named(name.clone(), PrincipalKind::Certificate))
-        }
-        Some(Shown { name: None, .. }) => Err(Unknown::NamesNobody),
-        None => {
-            let principal = peer.uid.map(Principal::unix_user).ok_or(Unknown::NoCredential)?;
-            Ok(Told { principal, groups: Arc::default() })
-        }
-    }
+    let Some(certificate) = &peer.certificate else {
+        let principal = peer.uid.map(Principal::unix_user).ok_or(Unknown::NoCredential)?;
+        return Ok(Told { principal, groups: Arc::default() });
+    };
+    let name = certificate.name().map_err(Unknown::Certificate)?;
+    Ok(Told::named(name.to_owned(), PrincipalKind::Certificate))
 }
 
 /// Whose a token is.

@@ -38,7 +38,7 @@ pub(super) fn grant(
 /// Whether the connection shows a certificate that is still good.
 fn shows(peer: Option<&Peer>, print: &[u8; 32]) -> bool {
     let shown = peer.and_then(|peer| peer.certificate.as_deref());
-    shown.is_some_and(|shown| shown.print == *print && shown.expires >= now())
+    shown.is_some_and(|shown| shown.is(print))
 }
 
 /// Whether the metadata have the one proof of this request.

@@ -1,5 +1,6 @@
 //! TLS: what `tls` of `paramd.yaml` names, read and checked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,14 +10,16 @@ use std::sync::Arc;
 use ::aws_lc_rs::digest;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+use rustls::server::NoServerSessionStorage;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
+
+use super::trust::{Handshake, Trust};
 
 /// The most bytes of a file: a system's whole list of authorities fits.
 const MAX_FILE: u64 = 1 << 20;
@@ -66,6 +69,8 @@ pub struct Files {
     pub key: PathBuf,
     /// Whose client certificates are good.
     pub client_ca: Option<PathBuf>,
+    /// Of workloads, whose are: by trust domain.
+    pub trust_domains: BTreeMap<String, PathBuf>,
 }
 
 /// What new connections are greeted with. Can be replaced while serving.
@@ -75,6 +80,8 @@ pub struct Tls {
 
 struct Greeting {
     config: Arc<ServerConfig>,
+    /// Whose client certificates are good; none: nobody's.
+    trust: Option<Arc<Trust>>,
     /// A hash of the files that it was read from.
     print: Vec<u8>,
 }
@@ -99,8 +106,8 @@ impl Tls {
         self.greeting.load().print == other.greeting.load().print
     }
 
-    /// Greets new connections with what was read anew; open ones go on as they
-    /// are.
+    /// Greets new connections with what was read anew; open ones go on as they are,
+    /// and their clients' certificates are looked at anew.
     pub fn replace(&self, fresh: Self) {
         self.greeting.store(fresh.greeting.load_full());
     }
@@ -108,11 +115,17 @@ impl Tls {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.greeting.load().config))
     }
+
+    /// Whose client certificates are good now.
+    pub(super) fn trust(&self) -> Option<Arc<Trust>> {
+        self.greeting.load().trust.clone()
+    }
 }
 
 const CERTIFICATE: &str = "the TLS certificate";
 const KEY: &str = "the TLS key";
 const CLIENT_CA: &str = "the client CA";
+const BUNDLE: &str = "the trust bundle";
 
 fn read(files: &Files) -> Result<Greeting, TlsError> {
     let mut print = digest::Context::new(&digest::SHA256);
@@ -123,22 +136,10 @@ fn read(files: &Files) -> Result<Greeting, TlsError> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|_| wrong(KEY, &files.key, "can't be used: TLS can't be set up"))?;
-    let builder = match &files.client_ca {
+    let trust = trust(files, &provider, &mut print)?.map(Arc::new);
+    let builder = match &trust {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for root in certificates(CLIENT_CA, path, &mut print)? {
-                roots.add(root).map_err(|_| {
-                    wrong(CLIENT_CA, path, "has a certificate that can't be a root")
-                })?;
-            }
-            // Who has none may still show a token.
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .allow_unauthenticated()
-                .build()
-                .map_err(|_| wrong(CLIENT_CA, path, "can't be used to verify clients"))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(trust) => builder.with_client_cert_verifier(Arc::new(Handshake(Arc::clone(trust)))),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|_| {
         let why = format!(
@@ -151,7 +152,52 @@ fn read(files: &Files) -> Result<Greeting, TlsError> {
     // A resumed session would keep a certificate that is trusted no more.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Greeting { config: Arc::new(config), print: print.finish().as_ref().to_vec() })
+    Ok(Greeting { config: Arc::new(config), trust, print: print.finish().as_ref().to_vec() })
+}
+
+/// The authorities of clients; none: no certificate is asked for.
+fn trust(
+    files: &Files,
+    provider: &Arc<CryptoProvider>,
+    print: &mut digest::Context,
+) -> Result<Option<Trust>, TlsError> {
+    let client_ca = files.client_ca.as_ref();
+    let Some(path) = client_ca.or(files.trust_domains.values().next()) else { return Ok(None) };
+    let others = client_ca.map(|path| roots(CLIENT_CA, path, print)).transpose()?;
+    let mut domains: BTreeMap<String, RootCertStore> = BTreeMap::new();
+    for (name, path) in &files.trust_domains {
+        print.update(&(name.len() as u64).to_be_bytes());
+        print.update(name.as_bytes());
+        let roots = roots(BUNDLE, path, print)?;
+        let shared = |other: &RootCertStore| {
+            other.roots.iter().any(|one| roots.roots.iter().any(|root| same_authority(one, root)))
+        };
+        if domains.values().any(shared) {
+            let why = "has an authority that another trust domain's has too: it could vouch for the workloads of both";
+            return Err(wrong(BUNDLE, path, why));
+        }
+        domains.insert(name.clone(), roots);
+    }
+    let trust = Trust::new(others, domains, provider);
+    trust.map(Some).ok_or_else(|| wrong(CLIENT_CA, path, "can't be used to verify clients"))
+}
+
+/// Whether both say who signed by the same key: a renewed certificate of an authority
+/// is the same authority.
+fn same_authority(one: &TrustAnchor<'_>, other: &TrustAnchor<'_>) -> bool {
+    one.subject_public_key_info == other.subject_public_key_info
+}
+
+fn roots(
+    what: &'static str,
+    path: &Path,
+    print: &mut digest::Context,
+) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(what, path, print)? {
+        roots.add(root).map_err(|_| wrong(what, path, "has a certificate that can't be a root"))?;
+    }
+    Ok(roots)
 }
 
 fn wrong(what: &'static str, path: &Path, why: impl Into<String>) -> TlsError {

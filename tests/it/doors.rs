@@ -9,6 +9,7 @@ mod step_tokens;
 mod strangers;
 mod streams;
 mod tokens;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use paramd::proto::v1::ListPipelinesRequest;
 use regex::Regex;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use crate::support::client::Client;
@@ -85,6 +86,11 @@ impl House {
 
     /// A client over TLS, with a certificate where one is given.
     async fn client(&self, endpoint: &str, files: Option<&Files>) -> Client {
+        Client::new(self.channel(endpoint, files).await)
+    }
+
+    /// The connection of such a client.
+    async fn channel(&self, endpoint: &str, files: Option<&Files>) -> Channel {
         let ca = Certificate::from_pem(std::fs::read(self.ca()).unwrap());
         let mut tls = ClientTlsConfig::new().ca_certificate(ca);
         if let Some(files) = files {
@@ -92,7 +98,7 @@ impl House {
         }
         let endpoint = Endpoint::from_shared(endpoint.to_owned()).unwrap();
         let endpoint = endpoint.tls_config(tls).unwrap().connect_timeout(Duration::from_secs(5));
-        Client::new(endpoint.connect().await.unwrap())
+        endpoint.connect().await.unwrap()
     }
 }
 

@@ -70,8 +70,20 @@ async fn a_certificate_that_is_not_good_gets_nobody_in() {
             .env("PARAMD_KEY", text(&files.key))
             .ended();
         assert_ne!(ended.status, Some(0));
-        ended.says(&["ended the connection after our certificate", "client_ca"]);
+        ended.says(&["UNAUTHENTICATED"]);
     }
+    let found = principals(&daemon, Action::Authenticate).await;
+    let nobody = ("anonymous".to_owned(), i32::from(PrincipalKind::Anonymous));
+    assert_eq!(found, [nobody.clone(), nobody]);
+    let log = daemon.log();
+    for why in ["certificate that no authority vouches for", "expired certificate"] {
+        assert!(log.contains(why), "{why}");
+    }
+    // Beside a token it isn't looked at: the first credential counts.
+    let stranger = other.client("stranger", None);
+    let client = house.client(&endpoint, Some(&stranger)).await;
+    let bearer = format!("Bearer {}", house.token("ci"));
+    assert_eq!(ask(&client, &[&bearer]).await.unwrap(), 1);
     daemon.stop();
 }
 
@@ -275,7 +287,7 @@ async fn a_rotated_certificate_is_served_without_a_restart_or_a_signal() {
             .ended()
             .status
     };
-    assert_eq!(person_asks("next.pem"), Some(3));
+    assert_eq!(person_asks("next.pem"), Some(4));
     std::fs::rename(tls.join("next.pem"), tls.join("ca.pem")).unwrap();
     wait_until("the new authority is asked", Duration::from_secs(20), async || {
         (person_asks("ca.pem") == Some(0)).then_some(())

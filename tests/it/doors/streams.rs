@@ -6,6 +6,8 @@ use paramd::proto::v1::{WatchEventsRequest, WatchEventsResponse};
 use serde_json::json;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::{House, ask, tcp};
 use crate::support::client::Client;
@@ -17,7 +19,10 @@ use crate::support::wait_until;
 /// Longer than a stream may be silent.
 const LIMIT: Duration = Duration::from_secs(30);
 
-async fn watch(client: &Client, credential: Option<&str>) -> Streaming<WatchEventsResponse> {
+pub(super) async fn watch(
+    client: &Client,
+    credential: Option<&str>,
+) -> Streaming<WatchEventsResponse> {
     let mut request = Request::new(WatchEventsRequest::default());
     if let Some(credential) = credential {
         let value = MetadataValue::try_from(credential).unwrap();
@@ -27,7 +32,7 @@ async fn watch(client: &Client, credential: Option<&str>) -> Streaming<WatchEven
 }
 
 /// How a stream ends.
-async fn end(mut stream: Streaming<WatchEventsResponse>) -> Status {
+pub(super) async fn end(mut stream: Streaming<WatchEventsResponse>) -> Status {
     tokio::time::timeout(LIMIT, async {
         loop {
             match stream.message().await {
@@ -45,13 +50,19 @@ async fn a_certificate_that_ends_while_it_is_connected_is_good_no_longer() {
     let house = House::new();
     let daemon = house.open().await;
     let files = house.authority.short_client("short", Duration::from_secs(4));
-    let client = house.client(&tcp(&daemon), Some(&files)).await;
+    let channel = house.channel(&tcp(&daemon), Some(&files)).await;
+    let client = Client::new(channel.clone());
     assert_eq!(ask(&client, &[]).await.unwrap(), 1);
     let watching = watch(&client, None).await;
+    // A stream that wants no principal goes on as long as its connection.
+    let request = HealthCheckRequest { service: String::new() };
+    let mut open = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     let refused = wait_until("the certificate ends", LIMIT, async || ask(&client, &[]).await.err());
     check_reason(&refused.await, "UNAUTHENTICATED");
     check_reason(&end(watching).await, "UNAUTHENTICATED");
     assert!(daemon.log().contains("expired certificate"), "{}", daemon.log());
+    let closed = async { while let Ok(Some(_)) = open.message().await {} };
+    tokio::time::timeout(2 * LIMIT, closed).await.expect("the connection ends");
     daemon.stop();
 }
 

@@ -63,6 +63,15 @@ impl Authority {
         self.sign(name, |params| client(params, name, uri))
     }
 
+    /// One for a client with these URIs, whatever they are.
+    pub(crate) fn workload(&self, name: &str, uris: &[&str]) -> Files {
+        self.sign(name, |params| {
+            client(params, name, None);
+            let uris = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap()));
+            params.subject_alt_names = uris.collect();
+        })
+    }
+
     /// One that is good for so long.
     pub(crate) fn short_client(&self, name: &str, life: Duration) -> Files {
         self.sign(name, |params| {

@@ -18,7 +18,7 @@ const ENV: (&str, &str) = ("env", "{ names: [A] }");
 const VAULT: [(&str, &str); 3] =
     [("address", "'https://v'"), ("mounts", "{ m: kv-v2 }"), ("auth", "{ token: { env: T } }")];
 
-pub(super) const MAPPINGS: [Mapping; 18] = [
+pub(super) const MAPPINGS: [Mapping; 19] = [
     mapping("settings", ("{ ", " }"), &[]),
     mapping("store", ("{ store: { ", " } }"), &[]),
     mapping("keys", ("{ keys: { ", " } }"), &[]),
@@ -26,6 +26,14 @@ pub(super) const MAPPINGS: [Mapping; 18] = [
         "tls",
         ("{ listen: ['127.0.0.1:1'], tls: { ", " } }"),
         &[("certificate", "c"), ("key", "k")],
+    ),
+    mapping(
+        "a trust domain",
+        (
+            "{ listen: ['127.0.0.1:1'], tls: { certificate: c, key: k, trust_domains: { d: { ",
+            " } } } }",
+        ),
+        &[],
     ),
     mapping("lifetime", ("{ lifetime: { ", " } }"), &[]),
     mapping("limits", ("{ limits: { ", " } }"), &[]),
@@ -111,6 +119,8 @@ fn daemon() -> Vec<Row> {
         row("tls", "certificate", paths()),
         row("tls", "key", paths()),
         row("tls", "client_ca", paths()),
+        row("tls", "trust_domains", maps(1, 100, |at| format!("d{at}.e: {{ bundle: b }}"))),
+        row("a trust domain", "bundle", paths()),
         row("lifetime", "default", spans(7 * 86_400)),
         row("lifetime", "maximum", spans(YEARS)),
         row("traces", "otlp", receiver()),

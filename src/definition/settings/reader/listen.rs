@@ -1,6 +1,7 @@
 //! `listen` and `tls`: where the daemon is reached, and how that is kept safe.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::path;
 use crate::definition::settings::{Listen, ServerSettings, TlsFiles};
@@ -10,6 +11,8 @@ use crate::yaml::{Entry, Node, NodeKind, Place};
 
 /// The most addresses to listen at.
 const MAX_LISTEN: usize = 16;
+/// The most trust domains.
+const MAX_DOMAINS: usize = 100;
 
 /// Reads both keys: TCP needs TLS, and TLS is for TCP.
 pub(super) fn read(
@@ -100,14 +103,50 @@ fn read_tls(node: &Node, base: &Path, problems: &mut Problems) -> Option<TlsFile
     let certificate = keys.required("certificate");
     let key = keys.required("key");
     let client_ca = keys.optional("client_ca");
+    let domains = keys.optional("trust_domains");
     keys.finish(problems);
     let certificate = certificate.and_then(|node| path(node, "certificate", base, problems));
     let key = key.and_then(|node| path(node, "key", base, problems));
     let client_ca = client_ca.map(|node| path(node, "client_ca", base, problems));
+    let domains = domains.map(|node| read_domains(node, base, problems));
     Some(TlsFiles {
         certificate: certificate?,
         key: key?,
         // One that can't be read is told; it must not pass for none.
         client_ca: client_ca.map_or(Some(None), |found| found.map(Some))?,
+        trust_domains: domains.unwrap_or(Some(BTreeMap::new()))?,
     })
+}
+
+/// The bundle of each trust domain. All or none: without one that can't be read the
+/// rest could mean something else.
+fn read_domains(
+    node: &Node,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<BTreeMap<String, PathBuf>> {
+    let before = problems.list.len();
+    let mut domains = BTreeMap::new();
+    let entries = fields::mapping(node, "trust_domains", MAX_DOMAINS, problems)?;
+    if entries.is_empty() {
+        problems
+            .error("empty", &node.place, "`trust_domains` needs at least one entry")
+            .help("leave it out, and `client_ca` vouches for workloads too");
+    }
+    for entry in entries {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b);
+        let name = &entry.key.value;
+        if !(1..=255).contains(&name.len()) || !name.bytes().all(letter) {
+            problems
+                .error("invalid_name", &entry.key.place, "not the name of a trust domain")
+                .sensitive()
+                .help("1 to 255 of `a-z 0-9 . - _`, such as `example.org`");
+        }
+        let Some(mut keys) = Fields::of(&entry.value, "a trust domain", problems) else { continue };
+        let bundle = keys.required("bundle");
+        keys.finish(problems);
+        let bundle = bundle.and_then(|node| path(node, "bundle", base, problems));
+        domains.extend(bundle.map(|bundle| (name.clone(), bundle)));
+    }
+    (problems.list.len() == before).then_some(domains)
 }
