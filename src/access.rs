@@ -5,8 +5,11 @@
 mod context;
 mod decisions;
 mod entities;
+pub mod expectation;
+pub mod explain;
 mod limits;
 mod members;
+pub mod question;
 mod read;
 mod roles;
 mod timed;

@@ -5,6 +5,7 @@
 //! `document` is the JSON that commands print, `printer` the only place that
 //! prints.
 
+mod access;
 mod audit;
 mod check;
 mod client;
@@ -153,6 +154,8 @@ enum Command {
     Complete(complete::Args),
     /// Reads, follows and verifies the audit log.
     Audit(audit::Args),
+    /// Tries the policies of a configuration: tests, why, who.
+    Access(access::Args),
     /// Makes, lists and revokes bearer tokens, in the daemon's files.
     Token(token::Args),
     /// Prints the JSON Schema of a pipeline's file, for editors.
@@ -224,6 +227,7 @@ fn start(app: App, command: Command) -> Result<Exit, CliError> {
         Command::Extend(args) => with_threads(extend::run(&app, &args)),
         Command::Complete(args) => with_threads(complete::run(&app, &args)),
         Command::Audit(args) => with_threads(audit::run(&app, &args)),
+        Command::Access(args) => access::run(&app, &args),
         Command::Token(args) => token::run(&app, &args),
         Command::Schema => Ok(schema::run(&app)),
         Command::Completions(args) => Ok(completions::run(&app, &args)),

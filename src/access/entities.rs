@@ -30,7 +30,7 @@ pub(super) fn build(
 }
 
 /// The word that policies use for a kind of principal.
-fn kind_name(kind: PrincipalKind) -> &'static str {
+pub(super) fn kind_name(kind: PrincipalKind) -> &'static str {
     match kind {
         PrincipalKind::Anonymous => "anonymous",
         PrincipalKind::Daemon => "daemon",

@@ -30,6 +30,14 @@ impl Members {
         members
     }
 
+    /// All who are named, and all groups; beginnings end with a `*`.
+    pub(super) fn all(&self) -> (impl Iterator<Item = String>, impl Iterator<Item = String>) {
+        let begun = self.beginnings.iter().map(|(beginning, _)| format!("{beginning}*"));
+        let groups = self.named.values().flatten().cloned();
+        let groups = groups.chain(self.beginnings.iter().map(|(_, group)| group.clone()));
+        (self.named.keys().cloned().chain(begun), groups)
+    }
+
     /// The groups of a principal, and those that his credential vouches for.
     pub(super) fn groups<'a>(
         &'a self,

@@ -1,5 +1,6 @@
 //! The command line, by what it really writes.
 
+mod access;
 mod check;
 mod commands;
 mod exec;

@@ -140,6 +140,9 @@ fn steady(text: &str) -> String {
         (r"\buid:\d+", "uid:UID"),
         (r"\buid=\d+", "uid=UID"),
         (r"\bafter \d+\.\d s\b", "after N s"),
+        // What the daemon is shut in to, and how much memory may be locked, is the
+        // machine's.
+        (r"(?m)^TIME +\w+ paramd::daemon(::confine)?: (confined|[^\n]*memory)[^\n]*\n", ""),
         // How many events there are by now, and their chain.
         (r"(?m)^[0-9a-f]{16}( +1 +)\d+ +[0-9a-f]{35} ", "CHAIN${1}N  HASH "),
         (r"(?m)^ +[0-9a-f]{29}$", "HASH"),
@@ -178,6 +181,7 @@ fn check_width(text: &str) {
 async fn golden_stage() -> Stage {
     let config = shell();
     config.write("pipelines/late.yaml", LATE);
+    super::access::write(config.around());
     std::fs::write(config.around().join("input"), format!("before {TOKEN} after\n")).unwrap();
     let daemon = Launch::dev(&config.path, config.around()).start().await;
     Stage { daemon, config }

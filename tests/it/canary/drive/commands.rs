@@ -186,9 +186,14 @@ fn tail(drive: &mut Drive<'_>, stage: &Stage<'_>) {
 
 /// What works on files, or on nothing.
 fn on_files(drive: &mut Drive<'_>, stage: &Stage<'_>, path: &str) {
+    let expected = "{ principal: 'uid:1', action: read, resource: canary, expect: allow }";
+    std::fs::write(stage.folder.join("expected"), format!("decisions: [{expected}]\n")).unwrap();
     for words in [
         &["check", path][..],
         &["check", path, "--risks"],
+        &["access", "test", "expected", "--config", path],
+        &["access", "why", "uid:1", "read", "canary", "--config", path],
+        &["access", "who", "read", "canary", "--config", path, "--output", "json"],
         &["schema"],
         &["completions", "bash"],
         &["completions", "zsh"],
@@ -219,6 +224,9 @@ fn refused(drive: &mut Drive<'_>, stage: &Stage<'_>) {
         &["init", "."],
         &["check", "nowhere"],
         &["serve", "--config", "nowhere"],
+        &["access", "test", "nowhere", "--config", "config"],
+        &["access", "why", "uid:1", "read", "nothing", "--config", "config"],
+        &["access", "who", "read", "nothing", "--config", "config"],
         &["token", "list", "--config", "nowhere"],
         &["token", "revoke", "nobody", "--config", "config"],
     ] {
@@ -258,6 +266,11 @@ fn misplaced(drive: &mut Drive<'_>, stage: &Stage<'_>, secret: &Secret) {
         &["audit", "list", "--action", text],
         &["audit", "tail", "--action", text],
         &["token", "create", text, "--config", "config", "--expires", text],
+        &["access", "test", text],
+        &["access", "why", text, "read", "nothing"],
+        &["access", "why", "uid:1", "read", "canary", "--time", text],
+        &["access", "who", text, "canary"],
+        &["access", "who", "read", text],
         &["schema", text],
         &["completions", text],
         &["--endpoint", text, "audit", "verify"],
