@@ -76,6 +76,11 @@ pub(crate) async fn start(config: &Config) -> Running {
 
 impl Stage {
     pub(crate) async fn start() -> Self {
+        Self::under(POLICIES).await
+    }
+
+    /// With these policies.
+    pub(crate) async fn under(policies: &str) -> Self {
         let names: Vec<_> = (1..=6).map(|number| format!("S{number}")).collect();
         let sources = format!(
             "  settings: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: [\"*\"] }}] }}\n{LIMITS}",
@@ -83,7 +88,7 @@ impl Stage {
         );
         let config = Config::new(&sources, "thirty", &pipeline(THIRTY, 24, 6));
         config.write("pipelines/five.yaml", pipeline(FIVE, 0, 5));
-        config.write("policies/all.cedar", POLICIES);
+        config.write("policies/all.cedar", policies);
         let Running { daemon, client } = start(&config).await;
         for pipeline in ["thirty", "five"] {
             client.resolve(client::resolve(pipeline, "run-1")).await.unwrap();

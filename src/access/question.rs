@@ -181,6 +181,7 @@ pub fn kind_of(name: &str) -> Option<PrincipalKind> {
     match name {
         _ if begins("uid:") => Some(PrincipalKind::UnixUser),
         _ if begins("token:") => Some(PrincipalKind::Token),
+        _ if begins("step-token:") => Some(PrincipalKind::StepToken),
         _ if begins("jwt:") => Some(PrincipalKind::Jwt),
         _ if begins("spiffe://") || name.contains('=') => Some(PrincipalKind::Certificate),
         _ => None,

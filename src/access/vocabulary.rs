@@ -64,10 +64,13 @@ impl Action {
     /// parameters it binds.
     pub(super) fn knows_overridden(self) -> bool {
         match self {
-            Self::Resolve | Self::Join | Self::Explain | Self::Reveal | Self::RevealSealed => true,
-            Self::Read | Self::Complete | Self::Audit | Self::Fingerprints | Self::Delegate => {
-                false
-            }
+            Self::Resolve
+            | Self::Join
+            | Self::Explain
+            | Self::Reveal
+            | Self::RevealSealed
+            | Self::Delegate => true,
+            Self::Read | Self::Complete | Self::Audit | Self::Fingerprints => false,
         }
     }
 }

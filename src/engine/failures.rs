@@ -209,11 +209,14 @@ fn visible(
             Some(environment) => in_force
                 .decide(caller, Action::Read, resource, Some(environment), kept.preset.as_ref())
                 .map(|permit| permit.policy_ids().to_vec())
-                .ok(),
-            None => in_force.decide_everywhere(caller, Action::Read, resource).ok(),
+                .map_err(|denied| denied.policy_ids),
+            None => in_force.decide_everywhere(caller, Action::Read, resource),
         };
-        let Some(policy_ids) = decided else { continue };
-        visible.policy_ids.extend(policy_ids);
+        let is_visible = decided.is_ok();
+        visible.policy_ids.extend(decided.unwrap_or_else(|denied| denied));
+        if !is_visible {
+            continue;
+        }
         visible.failures.push((failure, kept));
     }
     visible

@@ -42,13 +42,18 @@ impl Engine {
             .pipelines
             .values()
             .filter(|pipeline| after.as_deref().is_none_or(|after| pipeline.name.as_str() > after))
-            .filter_map(|pipeline| {
-                Some((pipeline, may_read(&in_force, caller, &pipeline.name).ok()?))
-            });
+            .map(|pipeline| (pipeline, may_read(&in_force, caller, &pipeline.name)));
         let mut policy_ids = BTreeSet::new();
         let (mut pipelines, mut room) = (Vec::<PipelineSummary>::new(), Room::default());
         let mut more = false;
-        for (PlannedPipeline { name, description, .. }, ids) in visible {
+        for (PlannedPipeline { name, description, .. }, decided) in visible {
+            let ids = match decided {
+                Ok(ids) => ids,
+                Err(ids) => {
+                    policy_ids.extend(ids);
+                    continue;
+                }
+            };
             more = pipelines.len() == size || !room.takes(name.as_str().len() + description.len());
             if more {
                 break;

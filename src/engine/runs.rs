@@ -115,7 +115,13 @@ fn visible(
         let page = store.runs(&query).map_err(|error| store_refusal(&error))?;
         let count = page.runs.len();
         for (index, (place, run)) in page.runs.into_iter().enumerate() {
-            let Some(ids) = may_read(in_force, caller, &run) else { continue };
+            let ids = match may_read(in_force, caller, &run) {
+                Ok(ids) => ids,
+                Err(ids) => {
+                    policy_ids.extend(ids);
+                    continue;
+                }
+            };
             if !room.takes(weigh(&run)) {
                 return Ok((visible, last, policy_ids));
             }
@@ -135,14 +141,20 @@ fn visible(
     Ok((visible, query.before, policy_ids))
 }
 
-/// The policies that let the caller see a run.
-fn may_read(in_force: &InForce, caller: &Caller, run: &StoredRun) -> Option<Vec<String>> {
+/// The policies that let the caller see a run, or keep it from him.
+fn may_read(
+    in_force: &InForce,
+    caller: &Caller,
+    run: &StoredRun,
+) -> Result<Vec<String>, Vec<String>> {
     let frozen = &run.frozen;
     let (pipeline, run_id) = (&frozen.key.pipeline, frozen.key.run_id.as_str());
     let resource = Resource::Run { pipeline, run_id };
     let (environment, preset) = (Some(&frozen.environment), frozen.preset.as_ref());
-    let permit = in_force.decide(caller, Action::Read, resource, environment, preset).ok()?;
-    Some(permit.policy_ids().to_vec())
+    match in_force.decide(caller, Action::Read, resource, environment, preset) {
+        Ok(permit) => Ok(permit.policy_ids().to_vec()),
+        Err(denied) => Err(denied.policy_ids),
+    }
 }
 
 fn malformed_names(query: &RunQuery) -> Vec<Violation> {

@@ -8,6 +8,7 @@ use super::testing::{Bench, caller, line, page, request, run};
 
 mod access;
 mod attempts;
+mod decided;
 mod exact;
 mod failures;
 mod flights;

@@ -128,6 +128,16 @@ fn target(baseline: &Baseline) -> Target<'_> {
     Target { socket: baseline.socket(), pid: baseline.pid() }
 }
 
+/// `GetContext` at 64 in flight of a stage, beside another one.
+pub(super) fn contexts(options: &Options, ours: &Stage, base: &Stage) -> Vec<(Sample, Sample)> {
+    let row = &ROWS[0];
+    let run = |at: &Target<'_>, calls| {
+        let stage = if at.pid == ours.target().pid { ours } else { base };
+        h2load(row, stage).run(at, calls)
+    };
+    rounds(options, run, &ours.target(), &base.target())
+}
+
 /// Both sides by turns; which of them begins changes from round to round.
 fn rounds(
     options: &Options,

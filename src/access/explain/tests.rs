@@ -51,6 +51,7 @@ fn each_policy_about_the_action_is_told_with_what_differs() {
         ("late", &differs(&[Condition])),
         ("me", &differs(&[Principal])),
         ("never", &differs(&[Resource])),
+        ("step-token", &differs(&[Condition])),
         ("team", &Verdict::Applies),
     ];
     assert_eq!(verdicts(&why), expected);
@@ -65,6 +66,7 @@ fn each_policy_about_the_action_is_told_with_what_differs() {
         ("late", &differs(&[Condition])),
         ("me", &both),
         ("never", &Verdict::Applies),
+        ("step-token", &differs(&[Condition])),
         ("team", &both),
     ];
     assert_eq!(verdicts(&why), expected);
@@ -95,7 +97,7 @@ fn all_who_are_named_are_asked_for() {
         r#"Principal("uid:2")  team"#,
     ];
     assert_eq!(told(&readers), expected);
-    assert_eq!(readers.by_condition, ["late"]);
+    assert_eq!(readers.by_condition, ["late", "step-token"]);
     let starters = who(Action::Resolve, "train/1");
     assert_eq!(told(&starters), ["Anyone token tokens", r#"Principal("uid:1")  me"#]);
     assert!(starters.by_condition.is_empty());

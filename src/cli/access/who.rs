@@ -80,9 +80,10 @@ pub(crate) fn run(app: &App, args: &Args) -> Result<Exit, CliError> {
         app.printer.text(&sheet.text());
     }
     for id in &who.by_condition {
-        let place = written(compiled.policies.place(id), &files);
+        let place: String = written(compiled.policies.place(id), &files);
         let told = "permits whoever meets its condition, which nobody named here does";
-        app.printer.text(&format!("{id} ({place}) {told}"));
+        let place = if place.is_empty() { place } else { format!(" ({place})") };
+        app.printer.text(&format!("{id}{place} {told}"));
     }
     Ok(Exit::Success)
 }
