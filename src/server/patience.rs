@@ -2,6 +2,8 @@
 //! room: who sends half of one and waits would otherwise keep its place and its
 //! memory for as long as he likes.
 
+mod gathered;
+
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use tower::{Layer, Service};
 use super::accept::Peer;
 use super::limits::Limits;
 use super::pulse::{Arrived, Arriving};
+use super::services::MESSAGE_LIMIT;
+use gathered::Gathered;
 
 /// Streams of questions, which may last.
 const REFLECTION: &str = "/grpc.reflection.";
@@ -65,7 +69,9 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Patient<S
         let may_last = request.uri().path().starts_with(REFLECTION);
         let limit = (!may_last).then(|| Box::pin(tokio::time::sleep(limits.message)));
         let limits = Arc::clone(limits);
-        self.inner.call(request.map(|body| Body::new(Awaited { body, limit, arrived, limits })))
+        self.inner.call(request.map(|body| {
+            Body::new(Awaited { body, limit, arrived, gathered: Gathered::default(), limits })
+        }))
     }
 }
 
@@ -74,6 +80,7 @@ struct Awaited {
     body: Body,
     limit: Option<Pin<Box<Sleep>>>,
     arrived: Arrived,
+    gathered: Gathered,
     limits: Arc<Limits>,
 }
 
@@ -85,29 +92,38 @@ impl http_body::Body for Awaited {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
         // Looked at each time: a message may come in pieces that never end.
-        if self.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(context).is_ready()) {
+        if this.limit.as_mut().is_some_and(|limit| limit.as_mut().poll(context).is_ready()) {
             let late = "the request's message didn't arrive in time";
             return Poll::Ready(Some(Err(Status::deadline_exceeded(late))));
         }
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            let this = &mut *self;
-            if !this.arrived.more(data.len(), &this.limits) {
-                let full = "too many bytes of messages are on their way";
-                return Poll::Ready(Some(Err(Status::resource_exhausted(full))));
+        loop {
+            if let Some(piece) = this.gathered.next(MESSAGE_LIMIT) {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let polled = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+            match polled.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    if !this.arrived.more(data.len(), &this.limits) {
+                        let full = "too many bytes of messages are on their way";
+                        return Poll::Ready(Some(Err(Status::resource_exhausted(full))));
+                    }
+                    this.gathered.push(data);
+                }
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                _ if this.gathered.is_cut_off() => {
+                    this.gathered = Gathered::default();
+                    let cut_off = "the request's message is cut off";
+                    return Poll::Ready(Some(Err(Status::invalid_argument(cut_off))));
+                }
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                None => return Poll::Ready(None),
             }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+        !self.gathered.is_cut_off() && self.body.is_end_stream()
     }
 }

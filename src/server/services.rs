@@ -37,7 +37,7 @@ pub(super) const NAMES: [&str; 5] = ["", AUDIT, CONTEXT, PIPELINE, RUN];
 
 /// The most bytes of a message, in and out. Answers have a lower limit of the
 /// contract's; this one is the last line.
-const MESSAGE_LIMIT: usize = 4 << 20;
+pub(super) const MESSAGE_LIMIT: usize = 4 << 20;
 
 /// What all services stand on.
 #[derive(Clone)]

@@ -168,3 +168,24 @@ async fn empty_pieces_do_not_make_a_message_last() {
     };
     tokio::time::timeout(Duration::from_secs(10), answered).await.expect("the request is ended");
 }
+
+#[tokio::test]
+async fn health_and_reflection_have_so_many_requests_on_a_connection() {
+    let served = start_with(Limits { others: 2, ..Limits::default() }).await;
+    let channel = channel(&served.path).await;
+    let mut health = HealthClient::new(channel.clone());
+    let first = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let _second = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let refused = health.check(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let mut ours = PipelineServiceClient::new(channel);
+    ours.get_pipeline(v1::GetPipelineRequest::default()).await.expect("those are others");
+    answers(&served.path).await;
+    drop(first);
+    let again = async {
+        while health.check(HealthCheckRequest::default()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("one that ends makes room");
+}

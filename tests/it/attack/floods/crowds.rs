@@ -27,7 +27,7 @@ const CROWDS: [Attack; 7] = [
     crowd("answers that nobody takes", 64, no_window),
     crowd("connections that say nothing", 64, silent_connections),
     crowd("connections that are opened and kept", 64, kept_connections),
-    crowd("large messages that never end", 64, large_messages),
+    crowd("large messages that never end", 96, large_messages),
 ];
 
 /// Keeps so many connections, each begun with `first` and gone on with a byte of

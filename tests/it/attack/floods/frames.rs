@@ -14,7 +14,7 @@ const fn flood(name: &'static str, ends: bool, work: fn(&Arena)) -> Attack {
     Attack { name, work, ends, growth: 64 }
 }
 
-const FLOODS: [Attack; 13] = [
+const FLOODS: [Attack; 14] = [
     flood("streams that are reset at once (CVE-2023-44487)", true, rapid_reset),
     flood("requests that are sent whole and reset", false, reset_after_all),
     flood("errors that make the daemon reset (CVE-2025-8671)", true, made_you_reset),
@@ -28,6 +28,7 @@ const FLOODS: [Attack; 13] = [
     flood("pings", false, pings),
     flood("empty data", true, empty_data),
     flood("updates of windows", false, window_updates),
+    flood("messages that are announced and don't come", false, announced),
 ];
 
 fn odd(id: &mut u32) -> u32 {
@@ -173,6 +174,21 @@ fn window_updates(arena: &Arena) {
         }
         let both = [0, 1].map(|id| frame(WINDOW_UPDATE, 0, id, &1_u32.to_be_bytes())).concat();
         raw.send(&both.repeat(100)).map(|()| 200)
+    });
+}
+
+fn announced(arena: &Arena) {
+    arena.on_each(&[], |raw, id| {
+        let mut frames = Vec::new();
+        for _ in 0..20 {
+            let this = odd(id);
+            frames.extend(frame(HEADERS, END_HEADERS, this, &block(PATH)));
+            frames.extend(frame(DATA, END_STREAM, this, &message((4 << 20) - 1, b"")));
+        }
+        raw.send(&frames)?;
+        // No more at a time than a connection may have.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        Ok(40)
     });
 }
 
