@@ -323,3 +323,79 @@ impl Keeper {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::Algorithm;
+
+    const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    /// A book whose address is this test.
+    fn book(manners: Manners) -> (UrlBook, watch::Sender<Held>) {
+        let (sender, held) = watch::channel(Held::default());
+        let book = UrlBook {
+            made_of: (KeyPlace::File("/nowhere".into()), None),
+            manners,
+            held,
+            pace: Arc::default(),
+            wake: Arc::default(),
+            waiters: Semaphore::new(manners.waiters),
+            task: tokio::spawn(std::future::pending()),
+        };
+        (book, sender)
+    }
+
+    fn answer(book: &UrlBook, sender: &watch::Sender<Held>, keys: Option<&[u8]>) {
+        book.pace.lock().unwrap().under_way = false;
+        sender.send_modify(|held| {
+            held.answers += 1;
+            if let Some(keys) = keys {
+                held.keys = Some(Arc::new(KeySet::read(keys).unwrap()));
+                held.given = Some(Instant::now());
+            }
+        });
+    }
+
+    fn find<'b>(book: &'b UrlBook, kid: &str) -> Found<'b> {
+        book.find(|keys| keys.find(Some(kid), Algorithm::EdDsa))
+    }
+
+    #[tokio::test]
+    async fn keys_are_believed_for_a_time() {
+        let short = Duration::from_millis(200);
+        let (book, sender) = book(Manners { believed_for: short, asked_every: short, ..MANNERS });
+        answer(&book, &sender, Some(KEYS));
+        assert!(matches!(find(&book, "k"), Found::Here(_)));
+        answer(&book, &sender, None);
+        assert!(matches!(find(&book, "k"), Found::Here(_)), "it gave none this time");
+        tokio::time::sleep(2 * short).await;
+        assert!(matches!(find(&book, "k"), Found::Stale(_)));
+        answer(&book, &sender, None);
+        assert!(matches!(find(&book, "k"), Found::Not(Refused::NoKeys)));
+        answer(&book, &sender, Some(KEYS));
+        assert!(matches!(find(&book, "k"), Found::Here(_)));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_has_the_address_asked_once_and_so_many_wait() {
+        let (book, sender) = book(Manners { waiters: 2, ..MANNERS });
+        let first = [find(&book, "k"), find(&book, "k")];
+        assert!(first.iter().all(|one| matches!(one, Found::Stale(_))), "the first answer comes");
+        assert!(matches!(find(&book, "k"), Found::Not(Refused::NoKeys)), "a third one waits");
+        answer(&book, &sender, Some(KEYS));
+        for one in first {
+            let Found::Stale(asking) = one else { panic!() };
+            asking.await;
+        }
+        assert!(matches!(find(&book, "k"), Found::Here(_)));
+        let waiting = find(&book, "other");
+        assert!(matches!(waiting, Found::Stale(_)));
+        assert!(matches!(find(&book, "k"), Found::Here(_)), "who has a key that is known waits");
+        answer(&book, &sender, Some(KEYS));
+        let Found::Stale(asking) = waiting else { panic!() };
+        asking.await;
+        assert!(matches!(find(&book, "other"), Found::Not(Refused::UnknownKey)), "asked again");
+        assert!(matches!(find(&book, "third"), Found::Not(Refused::UnknownKey)), "asked again");
+    }
+}

@@ -42,6 +42,7 @@ targets!(
     overrides_text,
     names,
     policies,
+    tokens,
     pipeline_service,
     run_service,
     context_service,

@@ -5,6 +5,7 @@
 mod audit;
 mod configuration;
 mod expressions;
+mod jwt;
 mod names;
 mod overrides;
 mod policies;
@@ -29,7 +30,7 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> Outcome,
 }
 
-pub(crate) const TARGETS: [Target; 19] = [
+pub(crate) const TARGETS: [Target; 20] = [
     configuration::YAML,
     configuration::DEFINITIONS,
     configuration::LAYERS,
@@ -40,6 +41,7 @@ pub(crate) const TARGETS: [Target; 19] = [
     overrides::TEXT,
     names::NAMES,
     policies::POLICIES,
+    jwt::TOKENS,
     services::PIPELINE,
     services::RUN,
     services::CONTEXT,
