@@ -30,11 +30,12 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> Outcome,
 }
 
-pub(crate) const TARGETS: [Target; 20] = [
+pub(crate) const TARGETS: [Target; 22] = [
     configuration::YAML,
     configuration::DEFINITIONS,
     configuration::LAYERS,
     configuration::SETTINGS,
+    configuration::ROLES,
     expressions::TEMPLATES,
     expressions::CONDITIONS,
     overrides::TYPED,
@@ -42,6 +43,7 @@ pub(crate) const TARGETS: [Target; 20] = [
     names::NAMES,
     policies::POLICIES,
     jwt::TOKENS,
+    policies::EXPECTATIONS,
     services::PIPELINE,
     services::RUN,
     services::CONTEXT,

@@ -1,9 +1,15 @@
 //! Names, then permission, then the rest; two principals.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::*;
 use crate::engine::testing::PIPELINE;
-use crate::engine::{Caller, ExplainRequest, Overrides, ResolveRequest, RunSelector};
-use crate::store::AttemptMode;
+use crate::engine::{
+    Begin, Caller, ExplainRequest, Overrides, ResolveRequest, RunSelector, WatchRequest,
+};
+use crate::store::{AttemptMode, EventQuery};
 
 /// What a refusal says, to the last detail.
 fn whole<T>(answer: Result<T, Refusal>) -> String {
@@ -216,6 +222,27 @@ async fn a_call_is_decided_at_the_time_when_it_was_made() {
         assert_eq!(reason(bench.engine.get_run(&late, run("r")).await), "ACCESS_DENIED");
         bench.engine.get_run(&early, run("r")).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_time_that_it_is_permitted_for() {
+    let until = Timestamp::now().checked_add(Duration::from_secs(4)).unwrap();
+    let until = Timestamp::from_second(until.as_second()).unwrap();
+    let policies = OWNER.to_owned()
+        + &format!(
+            "@id(\"until\") forbid (principal, action == Paramd::Action::\"audit\", resource)
+            unless {{ context.time < datetime(\"{until}\") }};"
+        );
+    let bench = Bench::under(&policies, good());
+    let (query, begin) = (EventQuery::default(), Begin::Next);
+    let asked = WatchRequest { query, begin, problems: Vec::new() };
+    let mut watch = bench.engine.watch_events(caller(1), asked).await.unwrap();
+    watch.next().await.unwrap();
+    while Timestamp::now() < until {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(reason(watch.next().await), "ACCESS_DENIED");
+    assert_eq!(bench.events().pop().unwrap().draft.policy_ids, ["until"]);
 }
 
 #[tokio::test]

@@ -69,6 +69,8 @@ pub(super) const LAYERS: Target =
     Target { name: "layers", seeds: layers_seeds, words: WORDS, run: layers };
 pub(super) const SETTINGS: Target =
     Target { name: "settings", seeds: settings_seeds, words: WORDS, run: settings };
+pub(super) const ROLES: Target =
+    Target { name: "roles", seeds: roles_seeds, words: WORDS, run: roles };
 
 /// What the others stand beside.
 const BASE: [(&str, &str); 4] = [
@@ -106,6 +108,10 @@ fn settings_seeds() -> Vec<Vec<u8>> {
     files("paramd.yaml")
 }
 
+fn roles_seeds() -> Vec<Vec<u8>> {
+    files("policies/roles.yaml")
+}
+
 /// The two files that a layer's input has.
 const BETWEEN: &str = "\n=====\n";
 
@@ -122,16 +128,21 @@ fn layers_seeds() -> Vec<Vec<u8>> {
 
 thread_local! {
     /// A folder for each target; what it changes is written anew each time.
-    static FOLDERS: [tempfile::TempDir; 3] = [
+    static FOLDERS: [tempfile::TempDir; 4] = [
         base(&BASE),
         base(&[("paramd.yaml", BASE[0].1), ("pipelines/train.yaml", SMALL)]),
         base(&[("pipelines/train.yaml", SMALL), ("environments/dev.yaml", "{}\n")]),
+        base(&[
+            ("paramd.yaml", "{}\n"),
+            ("pipelines/train.yaml", SMALL),
+            ("environments/dev.yaml", "{}\n"),
+        ]),
     ];
 }
 
 fn base(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = crate::cases::folder();
-    for below in ["pipelines", "environments"] {
+    for below in ["pipelines", "environments", "policies"] {
         std::fs::create_dir(folder.path().join(below)).unwrap();
     }
     for (path, text) in files {
@@ -141,7 +152,7 @@ fn base(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn definitions(bytes: &[u8]) -> Outcome {
-    FOLDERS.with(|[folder, _, _]| with(folder.path(), &[("pipelines/train.yaml", bytes)]))
+    FOLDERS.with(|[folder, ..]| with(folder.path(), &[("pipelines/train.yaml", bytes)]))
 }
 
 fn layers(bytes: &[u8]) -> Outcome {
@@ -152,11 +163,15 @@ fn layers(bytes: &[u8]) -> Outcome {
         None => (bytes, &b""[..]),
     };
     let files = [("global.yaml", global), ("environments/dev.yaml", dev)];
-    FOLDERS.with(|[_, folder, _]| with(folder.path(), &files))
+    FOLDERS.with(|[_, folder, ..]| with(folder.path(), &files))
 }
 
 fn settings(bytes: &[u8]) -> Outcome {
-    FOLDERS.with(|[_, _, folder]| with(folder.path(), &[("paramd.yaml", bytes)]))
+    FOLDERS.with(|[_, _, folder, _]| with(folder.path(), &[("paramd.yaml", bytes)]))
+}
+
+fn roles(bytes: &[u8]) -> Outcome {
+    FOLDERS.with(|[_, _, _, folder]| with(folder.path(), &[("policies/roles.yaml", bytes)]))
 }
 
 /// Loads a folder that has these files.

@@ -1,5 +1,6 @@
 //! Policies: any text is a sound set or denies everything.
 
+use paramd::access::expectation::{self, Expectation};
 use paramd::access::{Action, Policies, Request, Resource};
 use paramd::audit::Principal;
 use paramd::definition::PolicyFile;
@@ -47,6 +48,42 @@ const WORDS: &[&str] = &[
 ];
 
 pub(super) const POLICIES: Target = Target { name: "policies", seeds, words: WORDS, run: policies };
+
+pub(super) const EXPECTATIONS: Target =
+    Target { name: "expectations", seeds: expected, words: WORDS, run: expectations };
+
+fn expected() -> Vec<Vec<u8>> {
+    let whole = include_str!("seeds/expectations.yaml");
+    let ones = whole.split("\n\n").map(|one| format!("decisions:\n{one}\n").into_bytes());
+    ones.chain([format!("decisions:\n{whole}").into_bytes()]).collect()
+}
+
+/// A file of expected decisions: read, or told where it is wrong, and decided.
+fn expectations(bytes: &[u8]) -> Outcome {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Ok(1) };
+    let (mut files, mut problems) = (Files::default(), Problems::default());
+    let file = files.add("decisions.yaml".to_owned(), text.into());
+    let node = paramd::yaml::parse(file, text, &mut problems);
+    let found = node.map(|node| expectation::read(&node, &mut problems)).unwrap_or_default();
+    let told = lines(&problems, &files);
+    untold("a problem", &told.join("\n"))?;
+    let policies = &*OPEN;
+    for one in &found {
+        // All is permitted, and so what is met is what is expected to be.
+        let met = policies.meet(&Expectation { by: None, ..one.clone() }).is_ok();
+        holds(met == one.permitted, "it is decided otherwise")?;
+        let why = policies.why(&one.question);
+        holds(why.permitted, "what explains decides otherwise")?;
+    }
+    Ok(1)
+}
+
+static OPEN: std::sync::LazyLock<Policies> = std::sync::LazyLock::new(|| {
+    let text: std::sync::Arc<str> = "permit (principal, action, resource);".into();
+    let (mut files, mut problems) = (Files::default(), Problems::default());
+    let file = files.add("policies/open.cedar".to_owned(), text.clone());
+    Policies::read(&[PolicyFile { file, name: "open".to_owned(), text }], &mut problems)
+});
 
 fn seeds() -> Vec<Vec<u8>> {
     include_str!("seeds/policies.cedar").split("\n\n").map(|one| one.as_bytes().to_vec()).collect()
