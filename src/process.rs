@@ -2,11 +2,13 @@
 //! read and traced, new privileges, its own variables, memory that is swapped,
 //! and paths and ports that it has no use for.
 //!
-//! All of it goes through safe calls, and before there is a second thread.
+//! All of it is done before there is a second thread, and all but the part of
+//! `sqlite` through safe calls.
 
 pub mod environ;
 pub mod memory;
 pub mod sandbox;
+pub mod sqlite;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::set_no_new_privs;
@@ -22,7 +24,8 @@ pub struct Conduct {
 
 /// Switches core files off, for child processes too. A process that holds secrets
 /// also can't be read or traced by others of its user, and one that starts no
-/// programs can't gain privileges: steps may have a use for `sudo`.
+/// programs can't gain privileges: steps may have a use for `sudo`. What SQLite
+/// frees is wiped.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -36,5 +39,5 @@ pub fn harden(conduct: Conduct) -> std::io::Result<()> {
     if !conduct.starts_programs {
         set_no_new_privs(true)?;
     }
-    Ok(())
+    sqlite::use_our_allocator()
 }

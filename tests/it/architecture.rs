@@ -191,6 +191,13 @@ fn the_doors_to_secrets_are_counted() {
 }
 
 #[test]
+fn one_module_has_unsafe_code() {
+    assert_eq!(files_with("unsafe_code"), [Path::new("process/sqlite.rs")]);
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(text.contains("\nunsafe_code = \"deny\"\n"), "all others have none");
+}
+
+#[test]
 fn the_page_stays_short() {
     assert!(page().lines().count() < 300);
 }

@@ -9,6 +9,7 @@
 mod drive;
 mod forms;
 mod literals;
+mod memory;
 mod pipelines;
 mod plant;
 mod search;

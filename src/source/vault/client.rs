@@ -27,6 +27,9 @@ use crate::value::MAX_VALUE_BYTES;
 /// The most bytes of an answer: a value's, each written as an escape of six, and
 /// what Vault says around it.
 const MAX_ANSWER: usize = 6 * MAX_VALUE_BYTES + (64 << 10);
+/// How long a connection is kept that nobody uses: the last answer stays in its
+/// buffer as long.
+const IDLE: Duration = Duration::from_secs(10);
 const TOKEN_HEADER: &str = "x-vault-token";
 
 /// Whose certificates are trusted.
@@ -80,7 +83,7 @@ impl Api {
             .no_proxy()
             .connect_timeout(timeout)
             .timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(IDLE)
             .tls_backend_rustls();
         if address.scheme() == "http" {
             // Only this machine passes the settings, so a name server has no say.

@@ -13,8 +13,8 @@ use super::cause;
 use super::options::Login;
 use crate::source::{Cause, SourceError};
 
-/// How long an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept: the last rows stay in its buffer as long.
+const IDLE: Duration = Duration::from_secs(10);
 /// How long one may take to say that it still lives.
 const ALIVE: Duration = Duration::from_secs(1);
 
