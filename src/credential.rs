@@ -89,17 +89,27 @@ impl Credential {
             Self::File(path) => (read_file(path)?, format!("the file `{}`", path.display())),
             Self::Env(name) => (variable(environment, name)?, format!("the variable `{name}`")),
             Self::Systemd(name) => {
-                let directory = variable(environment, "CREDENTIALS_DIRECTORY").map_err(|_| {
-                    format!("systemd passed no credentials, so there is no `{name}`")
-                })?;
-                let directory = String::from_utf8(directory)
-                    .map_err(|_| "`CREDENTIALS_DIRECTORY` isn't UTF-8".to_owned())?;
-                let path = Path::new(&directory).join(name);
+                let path = handed_over(name, environment)?;
                 (read_file(&path)?, format!("systemd's credential `{name}`"))
             }
         };
         trimmed(bytes).map_err(|wrong| format!("{from} {wrong}"))
     }
+}
+
+/// Where systemd has put the credential of this name.
+///
+/// # Errors
+/// It has passed none.
+pub fn handed_over(
+    name: &str,
+    environment: &BTreeMap<String, SecretBytes>,
+) -> Result<PathBuf, String> {
+    let directory = variable(environment, "CREDENTIALS_DIRECTORY")
+        .map_err(|_| format!("systemd passed no credentials, so there is no `{name}`"))?;
+    let directory = String::from_utf8(directory)
+        .map_err(|_| "`CREDENTIALS_DIRECTORY` isn't UTF-8".to_owned())?;
+    Ok(Path::new(&directory).join(name))
 }
 
 fn trimmed(mut bytes: Vec<u8>) -> Result<SecretBytes, &'static str> {

@@ -10,15 +10,16 @@ mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::signal::unix::Signal;
 
 use crate::audit::{Action, EventDraft, Outcome, Principal};
+use crate::credential;
 use crate::definition::ServerSettings;
-use crate::definition::settings::{Listen, TlsFiles};
+use crate::definition::settings::{KeyPlace, Listen, TlsFiles};
 use crate::engine::{Engine, InForce};
 use crate::jwt::{self, Issuers};
 use crate::load::{Compiled, load};
@@ -29,7 +30,7 @@ use crate::resolve::fetch::Sources;
 use crate::server::{self, Bearers, BoundListener, Limits, ListenError, ServeError, Tls, TlsError};
 use crate::source::{ConnectError, Environment};
 use crate::store::fingerprint::Fingerprints;
-use crate::store::keys::{FingerprintKey, KeyError, SealingKey, TokenKey};
+use crate::store::keys::{FingerprintKey, Key, KeyError, KeyFile, Purpose, SealingKey, TokenKey};
 use crate::store::sealing::Sealer;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
@@ -91,6 +92,9 @@ pub enum DaemonError {
     /// A key can't be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// systemd passed no key.
+    #[error("a key of `keys` can't be had: {0}")]
+    Credential(String),
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -212,12 +216,12 @@ pub async fn serve(
     let Prepared { options, compiled, warnings, settings, tls, sandbox, _folder } = prepared;
     warnings.iter().for_each(|line| tracing::warn!("{line}"));
     confine::tell(&sandbox);
-    let sealing = SealingKey::load_or_create(&settings.keys.sealing)?;
-    let fingerprints = FingerprintKey::load_or_create(&settings.keys.fingerprints)?;
+    let sealing: SealingKey = load_key(&settings.keys.sealing, &options)?;
+    let fingerprints: FingerprintKey = load_key(&settings.keys.fingerprints, &options)?;
     // Made and checked with the others, before there is a token. Under `--dev` step
     // tokens go with the store.
     let token_key = match options.dev {
-        None => TokenKey::load_or_create(&settings.keys.tokens)?,
+        None => load_key(&settings.keys.tokens, &options)?,
         Some(_) => TokenKey::generate()?,
     };
     let _locked =
@@ -311,11 +315,30 @@ fn warn_of_dev(dev: &DevOptions) {
     );
 }
 
+fn load_key<P: Purpose>(place: &KeyPlace, options: &ServeOptions) -> Result<Key<P>, DaemonError> {
+    Ok(Key::load(&key_file(place, &options.environment)?)?)
+}
+
+/// The file of a key, where `keys` of `paramd.yaml` says that it is.
+///
+/// # Errors
+/// systemd was to hand it over, and has handed over nothing.
+pub fn key_file(place: &KeyPlace, environment: &Environment) -> Result<KeyFile, DaemonError> {
+    match place {
+        KeyPlace::File(path) => Ok(KeyFile::Own(path.clone())),
+        KeyPlace::Credential(name) => {
+            let path = credential::handed_over(name, environment);
+            path.map(KeyFile::Given).map_err(DaemonError::Credential)
+        }
+    }
+}
+
 /// A key that is made anew beside a store that is there opens nothing in it.
 fn lost_keys(settings: &ServerSettings) -> Vec<String> {
     let keys = [&settings.keys.sealing, &settings.keys.fingerprints];
-    let lost = keys.into_iter().filter(|key| settings.store.exists() && !key.exists());
-    let told = |key: &PathBuf| {
+    let files = keys.into_iter().filter_map(|key| key.file());
+    let lost = files.filter(|key| settings.store.exists() && !key.exists());
+    let told = |key: &Path| {
         format!(
             "the store `{}` is there and its key `{}` isn't: it is made anew, and runs of before can't be read with it",
             settings.store.display(),
@@ -373,7 +396,8 @@ fn tls(options: &ServeOptions, settings: &ServerSettings) -> Result<Option<Arc<T
 /// What tells whose a bearer credential is. That an issuer's keys can't be had yet
 /// stops nothing.
 fn bearers(options: &ServeOptions, settings: &ServerSettings) -> Result<Bearers, DaemonError> {
-    let tokens = Tokens::new(settings.tokens.clone(), settings.keys.tokens.clone());
+    let key = key_file(&settings.keys.tokens, &options.environment)?;
+    let tokens = Tokens::new(settings.tokens.clone(), key);
     let issuers = Issuers::default();
     issuers.replace(next_issuers(&issuers, options, settings)?);
     Ok(Bearers { tokens: Arc::new(tokens), issuers: Arc::new(issuers) })

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::name::TokenName;
 use crate::secret::SecretBytes;
-use crate::store::keys::{KeyError, TokenKey};
+use crate::store::keys::{KeyError, KeyFile, TokenKey};
 
 pub use known::{Refused, Tokens};
 pub use step::{Grant, Holder, Minted, STEP_PREFIX, StepTokens};
@@ -113,12 +113,12 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, TokenError> {
 /// The name is taken, or the key or the file can't be used.
 pub fn create(
     path: &Path,
-    key_path: &Path,
+    key: &KeyFile,
     name: &TokenName,
     created: Timestamp,
     expires: Option<Timestamp>,
 ) -> Result<SecretBytes, TokenError> {
-    let key = TokenKey::load_or_create(key_path)?;
+    let key = TokenKey::load(key)?;
     let token = random(PREFIX)?;
     let hash = hash(&key, &token);
     let token = SecretBytes::new(token.to_vec());

@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::App;
 use super::error::{CliError, Expected};
 use super::exit::Exit;
+use super::serve::variables;
 use super::table::Sheet;
+use crate::daemon::key_file;
 use crate::definition::ServerSettings;
 use crate::load::load;
 use crate::name::TokenName;
@@ -105,7 +107,9 @@ fn create(app: &App, args: &CreateArgs) -> Result<Exit, CliError> {
     let settings = settings(&args.config)?;
     let now = now();
     let expires = args.expires.and_then(|span| now.checked_add(span).ok());
-    let made = token::create(&settings.tokens, &settings.keys.tokens, &args.name, now, expires);
+    let key = key_file(&settings.keys.tokens, &variables(app))
+        .map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    let made = token::create(&settings.tokens, &key, &args.name, now, expires);
     let token = made.map_err(told)?;
     if app.wants_json() {
         print_json(app, args.name.as_str(), &token, expires);

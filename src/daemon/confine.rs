@@ -16,7 +16,7 @@ const FILES: [&str; 2] = ["paramd.yaml", "global.yaml"];
 /// What libraries read: names, certificates, time zones, the modules that look names
 /// up, what the machine and the process are. Name servers are written by others, by
 /// replacing files, so that it has to be their folders.
-const SYSTEM: [&str; 14] = [
+const SYSTEM: [&str; 13] = [
     "/etc",
     "/usr",
     "/lib",
@@ -26,12 +26,13 @@ const SYSTEM: [&str; 14] = [
     "/run/systemd/resolve",
     "/run/NetworkManager",
     "/run/resolvconf",
-    "/etc/resolv.conf",
     "/proc/self",
     "/sys/fs/cgroup",
     "/sys/devices/system/cpu",
     "/dev/urandom",
 ];
+/// Often a link to elsewhere.
+const NAME_SERVERS: &str = "/etc/resolv.conf";
 /// Name servers by TCP, where an answer is long.
 const NAMES_PORT: u16 = 53;
 
@@ -40,17 +41,25 @@ const NAMES_PORT: u16 = 53;
 pub(super) fn needs(options: &ServeOptions, settings: &ServerSettings) -> Needs {
     let mut needs = of_bundle(options, settings);
     SYSTEM.iter().for_each(|path| needs.system(Path::new(path)));
-    options.named.iter().for_each(|path| needs.system(path));
+    needs.file(Path::new(NAME_SERVERS), Access::Read);
+    for path in &options.named {
+        match path.is_dir() {
+            true => needs.folder(path, Access::Read),
+            false => needs.file(path, Access::Read),
+        }
+    }
     if options.abstract_sockets {
         needs.abstract_sockets();
     }
     needs.connect(NAMES_PORT);
     let keys = &settings.keys;
-    let mut written = vec![&settings.store, &keys.sealing, &keys.fingerprints];
-    match options.dev {
+    let mut written = vec![settings.store.as_path()];
+    written.extend([&keys.sealing, &keys.fingerprints].into_iter().filter_map(|key| key.file()));
+    match (options.dev.is_some(), keys.tokens.file()) {
         // Tokens are those of the configuration, and nobody makes their key.
-        Some(_) => needs.file(&keys.tokens, Access::Read),
-        None => written.push(&keys.tokens),
+        (true, Some(file)) => needs.file(file, Access::Read),
+        (false, Some(file)) => written.push(file),
+        (_, None) => {}
     }
     for one in addresses(options, settings) {
         match one {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::DaemonError;
 use crate::definition::ServerSettings;
+use crate::definition::settings::KeyPlace;
 
 /// A private folder that is removed with all that is in it.
 pub(super) struct DevFolder(PathBuf);
@@ -28,8 +29,8 @@ impl DevFolder {
     /// configuration: `paramd token` knows no other.
     pub(super) fn redirect(&self, settings: &mut ServerSettings) {
         settings.store = self.0.join("paramd.db");
-        settings.keys.sealing = self.0.join("sealing.key");
-        settings.keys.fingerprints = self.0.join("fingerprints.key");
+        settings.keys.sealing = KeyPlace::File(self.0.join("sealing.key"));
+        settings.keys.fingerprints = KeyPlace::File(self.0.join("fingerprints.key"));
     }
 }
 

@@ -112,11 +112,30 @@ impl TlsFiles {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFiles {
     /// Seals values in the store.
-    pub sealing: PathBuf,
+    pub sealing: KeyPlace,
     /// Makes fingerprints.
-    pub fingerprints: PathBuf,
+    pub fingerprints: KeyPlace,
     /// Hashes bearer tokens.
-    pub tokens: PathBuf,
+    pub tokens: KeyPlace,
+}
+
+/// Where a key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a file, which is made where there is none.
+    File(PathBuf),
+    /// Handed over by systemd under this name.
+    Credential(String),
+}
+
+impl KeyPlace {
+    /// The file, of a key that is in one of ours.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Credential(_) => None,
+        }
+    }
 }
 
 /// A source of `paramd.yaml`.

@@ -71,13 +71,11 @@ impl Needs {
         }
     }
 
-    /// A path of the system's that is read where it is there.
+    /// A path of the system's that is read where it is there, and nothing beside.
     pub fn system(&mut self, path: &Path) {
-        let Way { end, turns } = Way::of(path);
-        for place in turns.into_iter().chain([end]) {
-            if place.exists() {
-                self.add(place, Access::Read);
-            }
+        let Way { end, .. } = Way::of(path);
+        if end.exists() {
+            self.add(end, Access::Read);
         }
     }
 

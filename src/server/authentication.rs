@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn bearers() -> Bearers {
-        let tokens = Tokens::new("/nowhere".into(), "/nowhere".into());
+        let tokens = Tokens::new("/nowhere".into(), std::path::PathBuf::from("/nowhere"));
         Bearers { tokens: Arc::new(tokens), issuers: Arc::default() }
     }
 

@@ -55,6 +55,21 @@ pub type FingerprintKey = Key<Fingerprint>;
 /// The key that bearer tokens are hashed with.
 pub type TokenKey = Key<Token>;
 
+/// The file of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFile {
+    /// The daemon's own: nobody else may read it, and it is made where there is none.
+    Own(PathBuf),
+    /// Handed over by systemd, which sees to it that nobody else reads it.
+    Given(PathBuf),
+}
+
+impl From<PathBuf> for KeyFile {
+    fn from(path: PathBuf) -> Self {
+        Self::Own(path)
+    }
+}
+
 /// A key of 32 random bytes for one purpose. It can't be printed.
 pub struct Key<P> {
     bytes: SecretBytes,
@@ -76,6 +91,17 @@ pub enum KeyError {
         doing: &'static str,
         /// Why.
         kind: std::io::ErrorKind,
+    },
+    /// systemd hands over no such credential.
+    #[error(
+        "systemd passed no {purpose} key as `{}`: is there a LoadCredential for it in the unit?",
+        path.display()
+    )]
+    NotGiven {
+        /// What the key is for.
+        purpose: &'static str,
+        /// Where it would be.
+        path: PathBuf,
     },
     /// Others than its owner may use the file.
     #[error(
@@ -134,6 +160,20 @@ pub enum KeyError {
 }
 
 impl<P: Purpose> Key<P> {
+    /// Reads the key of a file; makes both where there is no file, and it is our own.
+    ///
+    /// # Errors
+    /// The file isn't one of this purpose that only we can read, or can't be made.
+    pub fn load(file: &KeyFile) -> Result<Self, KeyError> {
+        match file {
+            KeyFile::Own(path) => Self::load_or_create(path),
+            KeyFile::Given(path) => match file::read_given::<P>(path)? {
+                Some(bytes) => Ok(Self::of(&bytes)),
+                None => Err(KeyError::NotGiven { purpose: P::WORD, path: path.clone() }),
+            },
+        }
+    }
+
     /// Reads the key of a file; makes both where there is no file.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{Entry, PREFIX, TokenError, file, find};
 use crate::name::TokenName;
-use crate::store::keys::TokenKey;
+use crate::store::keys::{KeyFile, TokenKey};
 
 /// How old the last look at the file may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Refused {
 /// The tokens of a file. What `paramd token` changes holds within a second.
 pub struct Tokens {
     path: PathBuf,
-    key: PathBuf,
+    key: KeyFile,
     seen: Mutex<Seen>,
 }
 
@@ -78,8 +78,8 @@ impl std::fmt::Debug for Tokens {
 impl Tokens {
     /// The tokens of the file at `path`, hashed with the key at `key`. Neither
     /// need be there yet.
-    pub fn new(path: PathBuf, key: PathBuf) -> Self {
-        Self { path, key, seen: Mutex::default() }
+    pub fn new(path: PathBuf, key: impl Into<KeyFile>) -> Self {
+        Self { path, key: key.into(), seen: Mutex::default() }
     }
 
     /// Whose a token is.
@@ -106,7 +106,7 @@ impl Tokens {
 }
 
 impl Seen {
-    fn refresh(&mut self, path: &Path, key: &Path) {
+    fn refresh(&mut self, path: &Path, key: &KeyFile) {
         if self.looked.is_some_and(|looked| looked.elapsed() < FRESH) {
             return;
         }
@@ -132,12 +132,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
 }
 
-fn read(path: &Path, key: &Path) -> Result<Book, TokenError> {
+fn read(path: &Path, key: &KeyFile) -> Result<Book, TokenError> {
     let entries = file::read(path)?;
     if entries.is_empty() {
         return Ok(Book::Empty);
     }
-    let key = TokenKey::load_or_create(key)?;
+    let key = TokenKey::load(key)?;
     let others = entries.iter().filter(|entry| entry.key != key.id()).count();
     if others > 0 {
         tracing::warn!(

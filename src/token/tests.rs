@@ -20,7 +20,7 @@ impl Home {
     #[expect(clippy::disallowed_methods, reason = "a test shows the token that it made")]
     fn make(&self, name: &str, expires: Option<Timestamp>) -> Result<Vec<u8>, TokenError> {
         let name = TokenName::parse(name).unwrap();
-        let made = create(&self.path, &self.key, &name, Timestamp::now(), expires)?;
+        let made = create(&self.path, &self.key.clone().into(), &name, Timestamp::now(), expires)?;
         Ok(made.expose().to_vec())
     }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{KeyFiles, Limits, LogForm, ServerSettings, SourceEntry, limits, observe};
+use super::{KeyFiles, KeyPlace, Limits, LogForm, ServerSettings, SourceEntry, limits, observe};
+use crate::credential::Credential;
 use crate::definition::grant::{self, Known};
 use crate::definition::groups::{self, Groups};
 use crate::jwt;
@@ -93,9 +94,9 @@ pub(in crate::definition) fn defaults(base: &Path) -> ServerSettings {
         listen: vec![super::Listen::Unix(base.join("run/paramd.sock"))],
         store: base.join("state/paramd.db"),
         keys: KeyFiles {
-            sealing: base.join("state/sealing.key"),
-            fingerprints: base.join("state/fingerprints.key"),
-            tokens: base.join("state/tokens.key"),
+            sealing: KeyPlace::File(base.join("state/sealing.key")),
+            fingerprints: KeyPlace::File(base.join("state/fingerprints.key")),
+            tokens: KeyPlace::File(base.join("state/tokens.key")),
         },
         tls: None,
         tokens: base.join("state/tokens.yaml"),
@@ -134,11 +135,30 @@ fn read_keys(node: &Node, base: &Path, files: &mut KeyFiles, problems: &mut Prob
     ];
     for (key, slot) in slots {
         let node = keys.optional(key);
-        if let Some(found) = node.and_then(|node| path(node, key, base, problems)) {
+        if let Some(found) = node.and_then(|node| key_place(node, key, base, problems)) {
             *slot = found;
         }
     }
     keys.finish(problems);
+}
+
+/// A path, or what systemd hands over. A variable is no place for a key: whoever
+/// starts the daemon would have it too.
+fn key_place(node: &Node, key: &str, base: &Path, problems: &mut Problems) -> Option<KeyPlace> {
+    if !matches!(node.kind, NodeKind::Mapping(_)) {
+        return path(node, key, base, problems).map(KeyPlace::File);
+    }
+    match Credential::read_node(node, base, problems)? {
+        Credential::File(path) => Some(KeyPlace::File(path)),
+        Credential::Systemd(name) => Some(KeyPlace::Credential(name)),
+        Credential::Env(_) => {
+            problems
+                .error("invalid_key", &node.place, format!("`{key}` isn't read from a variable"))
+                .sensitive()
+                .help("it is the path of a file, or `{ credential: NAME }` as systemd passes it");
+            None
+        }
+    }
 }
 
 /// Two uses of one file would each destroy what the other keeps there. Told
@@ -148,12 +168,14 @@ fn refuse_same_files(
     (store, keys, tokens): (Option<&Node>, Option<&Node>, Option<&Node>),
     problems: &mut Problems,
 ) {
+    let (store_file, tokens_file) =
+        (KeyPlace::File(settings.store.clone()), KeyPlace::File(settings.tokens.clone()));
     let files = [
-        ("store", store, &settings.store),
+        ("store", store, &store_file),
         ("keys.sealing", keys, &settings.keys.sealing),
         ("keys.fingerprints", keys, &settings.keys.fingerprints),
         ("keys.tokens", keys, &settings.keys.tokens),
-        ("tokens", tokens, &settings.tokens),
+        ("tokens", tokens, &tokens_file),
     ];
     for (index, (name, node, path)) in files.iter().enumerate() {
         let same = files.iter().take(index).find(|(_, _, other)| other == path);

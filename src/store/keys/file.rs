@@ -13,9 +13,26 @@ use super::{KEY_BYTES, KeyError, Purpose};
 /// A line that is longer than a key can't be one.
 const MAX_FILE_BYTES: u64 = 256;
 
-/// The key of a file; none where there is no file.
+/// The key of a file of our own; none where there is no file.
 pub(super) fn read<P: Purpose>(
     path: &Path,
+) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, KeyError> {
+    read_checked::<P>(path, check::<P>)
+}
+
+/// The key of a file that systemd made. It belongs to root and has an access list,
+/// so that its mode tells nothing.
+pub(super) fn read_given<P: Purpose>(
+    path: &Path,
+) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, KeyError> {
+    read_checked::<P>(path, check_kind::<P>)
+}
+
+type Check = fn(&Path, &fs::Metadata) -> Result<(), KeyError>;
+
+fn read_checked<P: Purpose>(
+    path: &Path,
+    check: Check,
 ) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, KeyError> {
     let failed = |error: io::Error| failed::<P>(path, "read", &error);
     // A pipe would otherwise hold the daemon until somebody writes to it.
@@ -25,19 +42,23 @@ pub(super) fn read<P: Purpose>(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    check::<P>(path, &file.metadata().map_err(failed)?)?;
+    check(path, &file.metadata().map_err(failed)?)?;
     let mut text = Zeroizing::new(Vec::with_capacity(512));
     Read::by_ref(&mut file).take(MAX_FILE_BYTES).read_to_end(&mut text).map_err(failed)?;
     let format = || KeyError::Format { purpose: P::WORD, path: path.to_owned() };
     parse::<P>(&text).map(Some).ok_or_else(format)
 }
 
+fn check_kind<P: Purpose>(path: &Path, found: &fs::Metadata) -> Result<(), KeyError> {
+    let not_a_file = || KeyError::NotAFile { purpose: P::WORD, path: path.to_owned() };
+    found.is_file().then_some(()).ok_or_else(not_a_file)
+}
+
 fn check<P: Purpose>(path: &Path, found: &fs::Metadata) -> Result<(), KeyError> {
+    check_kind::<P>(path, found)?;
     let (purpose, path) = (P::WORD, path.to_owned());
     let own = rustix::process::geteuid().as_raw();
-    if !found.is_file() {
-        Err(KeyError::NotAFile { purpose, path })
-    } else if found.uid() != own {
+    if found.uid() != own {
         Err(KeyError::Owner { purpose, path, owner: found.uid(), own })
     } else if found.mode() & 0o077 != 0 {
         Err(KeyError::Open { purpose, path, mode: found.mode() & 0o7777 })

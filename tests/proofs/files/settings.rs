@@ -113,9 +113,9 @@ fn daemon() -> Vec<Row> {
             maps(0, 1_000, |at| format!("s{at}: {{ env: {{ names: [] }}, grants: [] }}")),
         ),
         row("store", "sqlite", paths()),
-        row("keys", "sealing", paths()),
-        row("keys", "fingerprints", paths()),
-        row("keys", "tokens", paths()),
+        row("keys", "sealing", keys()),
+        row("keys", "fingerprints", keys()),
+        row("keys", "tokens", keys()),
         row("tls", "certificate", paths()),
         row("tls", "key", paths()),
         row("tls", "client_ca", paths()),
@@ -125,6 +125,15 @@ fn daemon() -> Vec<Row> {
         row("lifetime", "maximum", spans(YEARS)),
         row("traces", "otlp", receiver()),
     ]
+}
+
+/// Where a key is: a path, or what systemd hands over.
+fn keys() -> Values {
+    let given = |length: usize| format!("{{ credential: {} }}", quoted(&"c".repeat(length)));
+    paths().and(
+        &["{ file: a }", &given(1), &given(255)],
+        &[&given(0), &given(256), "{ credential: Zq!hunter2 }", "{ env: KEY }", "{ file: '' }"],
+    )
 }
 
 fn groups() -> Values {

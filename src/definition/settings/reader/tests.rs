@@ -25,7 +25,7 @@ fn everything_has_a_default() {
         let settings = settings.unwrap();
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(settings.listen, [Listen::Unix("/etc/paramd/run/paramd.sock".into())]);
-        assert_eq!(settings.keys.sealing, Path::new("/etc/paramd/state/sealing.key"));
+        assert_eq!(settings.keys.sealing.file().unwrap(), "/etc/paramd/state/sealing.key");
         assert_eq!(settings.resolve_timeout, Duration::from_secs(30));
     }
 }
@@ -54,6 +54,28 @@ fn whole_settings_are_read() {
     assert_eq!(source.grants[0].pipelines, ["tr*"]);
     assert_eq!(source.grants[0].paths.as_deref(), Some(&["CI_*".to_owned()][..]));
     assert_eq!(source.grants[0].environments.as_ref().unwrap()[0].as_str(), "dev");
+}
+
+#[test]
+fn a_key_is_in_a_file_or_handed_over_and_never_a_variable() {
+    let keys = |text: &str| {
+        let (settings, problems) = read_text(&format!("keys: {{ sealing: {text} }}\n"));
+        (settings.unwrap().keys.sealing, problems.join("\n"))
+    };
+    let file = KeyPlace::File("/etc/paramd/a".into());
+    assert_eq!(keys("a"), (file.clone(), String::new()));
+    assert_eq!(keys("{ file: a }"), (file, String::new()));
+    let credential = KeyPlace::Credential("sealing.key".to_owned());
+    assert_eq!(keys("{ credential: sealing.key }"), (credential, String::new()));
+    let refused = |text: &str, told: &str| {
+        let (_, problems) = keys(text);
+        assert!(problems.contains(told), "{text}: {problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    };
+    refused("{ env: hunter2 }", "`sealing` isn't read from a variable");
+    refused("{ credential: hunter2/.. }", "`credential` must be a name");
+    refused("{ value: hunter2 }", "value");
+    refused("{ credential: a }, tokens: { credential: a }", "are the same file");
 }
 
 #[test]
