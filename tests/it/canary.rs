@@ -15,6 +15,7 @@ mod plant;
 mod search;
 mod secret;
 mod sinks;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
