@@ -27,8 +27,10 @@ mod rows;
 mod stage;
 mod support;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
+use paramd::cli::Environment;
 use report::Table;
 
 /// How the table is made.
@@ -76,10 +78,16 @@ impl Options {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if(|first| first == "baseline").is_some() {
-        return baseline::main(arguments);
+        baseline::main(arguments);
+        return ExitCode::SUCCESS;
+    }
+    if arguments.next_if(|first| first == "paramd").is_some() {
+        // The daemon with this program's allocator, which wipes nothing.
+        let words = std::env::args_os().skip(1).collect();
+        return paramd::cli::main(words, Environment::new(std::env::vars_os()));
     }
     // One thread: the client must not take what the server needs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -91,4 +99,5 @@ fn main() {
     } else {
         println!("{table}");
     }
+    ExitCode::SUCCESS
 }

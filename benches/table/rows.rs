@@ -17,6 +17,7 @@ use crate::report::{Sample, Table, median};
 /// Every row that is wanted.
 pub(crate) async fn all(options: &Options, table: &mut Table) {
     hot::rows(options, table).await;
+    hot::wiping(options, table).await;
     policies::rows(options, table).await;
     cold::rows(options, table).await;
     life::rows(options, table).await;

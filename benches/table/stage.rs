@@ -65,7 +65,10 @@ pub(crate) struct Running {
 
 /// Starts a daemon with what the six secrets are.
 pub(crate) async fn start(config: &Config) -> Running {
-    let mut launch = Launch::plain(&config.path, config.around());
+    launched(Launch::plain(&config.path, config.around())).await
+}
+
+async fn launched(mut launch: Launch) -> Running {
     for index in 1..=6 {
         launch = launch.env(&format!("S{index}"), &index.to_string().repeat(32));
     }
@@ -81,6 +84,20 @@ impl Stage {
 
     /// With these policies.
     pub(crate) async fn under(policies: &str) -> Self {
+        Self::with(policies, |launch| launch).await
+    }
+
+    /// With a daemon that is this program, whose allocator wipes nothing.
+    pub(crate) async fn unwiped() -> Self {
+        Self::with(POLICIES, |launch| {
+            let program = std::env::current_exe().unwrap();
+            let launch = launch.env("UNWIPED", program.to_str().unwrap());
+            Launch { before: "shift; set -- \"$UNWIPED\" paramd \"$@\"; ", ..launch }
+        })
+        .await
+    }
+
+    async fn with(policies: &str, change: impl FnOnce(Launch) -> Launch) -> Self {
         let names: Vec<_> = (1..=6).map(|number| format!("S{number}")).collect();
         let sources = format!(
             "  settings: {{ env: {{ names: [{}] }}, grants: [{{ pipelines: [\"*\"] }}] }}\n{LIMITS}",
@@ -89,7 +106,8 @@ impl Stage {
         let config = Config::new(&sources, "thirty", &pipeline(THIRTY, 24, 6));
         config.write("pipelines/five.yaml", pipeline(FIVE, 0, 5));
         config.write("policies/all.cedar", policies);
-        let Running { daemon, client } = start(&config).await;
+        let launch = change(Launch::plain(&config.path, config.around()));
+        let Running { daemon, client } = launched(launch).await;
         for pipeline in ["thirty", "five"] {
             client.resolve(client::resolve(pipeline, "run-1")).await.unwrap();
         }

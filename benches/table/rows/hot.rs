@@ -62,6 +62,13 @@ const ROWS: [Row; 9] = [
     Row { rpc: &REVEAL, in_flight: 64, by: By::Ghz, goal: 0.8 },
 ];
 
+/// What wiping costs: rows against the same daemon whose allocator wipes nothing.
+const WIPING: [Row; 3] = [
+    Row { rpc: &CONTEXT, in_flight: 64, by: By::H2load, goal: 0.9 },
+    Row { rpc: &RESOLVE, in_flight: 64, by: By::H2load, goal: 0.9 },
+    Row { rpc: &REVEAL, in_flight: 64, by: By::H2load, goal: 0.9 },
+];
+
 const VAULT: &str = "RevealSecrets of 5, 16 in flight, beside OpenBao (h2load)";
 
 impl Row {
@@ -231,6 +238,27 @@ async fn one_by_one(
         });
     }
     rounds
+}
+
+/// The daemon beside itself with an allocator that wipes nothing.
+pub(super) async fn wiping(options: &Options, table: &mut Table) {
+    let name = |row: &Row| format!("{}, freed memory wiped", row.name());
+    let wanted: Vec<_> = WIPING.iter().filter(|row| options.wants(&name(row))).collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let (ours, unwiped) = (Stage::start().await, Stage::unwiped().await);
+    for row in wanted {
+        let run = |at: &Target<'_>, calls| {
+            let stage = if at.pid == ours.daemon.pid() { &ours } else { &unwiped };
+            h2load(row, stage).run(at, calls)
+        };
+        let rounds = rounds(options, run, &ours.target(), &unwiped.target());
+        let against = "the same, nothing wiped";
+        table.compare(&name(row), against, Unit::PerSecond, Goal::AtLeast(row.goal), &rounds);
+    }
+    ours.stop();
+    unwiped.stop();
 }
 
 /// Beside the read of one secret of as many fields, by the same client. OpenBao
