@@ -3,6 +3,7 @@
 
 pub(crate) mod bare;
 mod durable;
+mod sealing;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,7 +33,8 @@ use crate::support::client::channel;
 use crate::support::wait_until;
 
 /// What a baseline serves: `GetContext` and `ResolveRun` with bytes that were
-/// encoded once, `RevealSecrets` after a record is durable.
+/// encoded once, `RevealSecrets` after a record is durable, or, as `sealing`, the same
+/// secrets sealed to the caller's key and nothing recorded.
 pub(crate) struct Baseline {
     child: Child,
     socket: PathBuf,
@@ -82,7 +84,10 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = String>) {
             context: read("context.bin"),
             resolved: read("resolved.bin"),
             revealed: RevealSecretsResponse::decode(read("revealed.bin")).unwrap(),
-            log: (kind != "ready").then(|| Log::open(&folder.join(format!("{kind}.log")))),
+            log: ["durable", "bare"]
+                .contains(&kind.as_str())
+                .then(|| Log::open(&folder.join(format!("{kind}.log")))),
+            seals: kind == "sealing",
             bare: if kind == "bare" { Some(Bare::connect(&folder).await) } else { None },
         };
         serve(Arc::new(answers), &folder.join(format!("{kind}.sock"))).await;
@@ -109,6 +114,7 @@ struct Answers {
     resolved: Bytes,
     revealed: RevealSecretsResponse,
     log: Option<Log>,
+    seals: bool,
     bare: Option<Bare>,
 }
 
@@ -131,8 +137,11 @@ impl ContextService for Answers {
 
     async fn reveal_secrets(
         &self,
-        _: Request<RevealSecretsRequest>,
+        request: Request<RevealSecretsRequest>,
     ) -> Result<Response<RevealSecretsResponse>, Status> {
+        if self.seals {
+            return Ok(Response::new(sealing::seal(request.into_inner(), &self.revealed)));
+        }
         self.record().await;
         Ok(Response::new(self.revealed.clone()))
     }

@@ -1,8 +1,12 @@
 //! The daemon and what it is asked for.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use paramd::proto::v1::{GetContextRequest, ResolveRunRequest, RevealSecretsRequest, RunName};
+use paramd::envelope::OwnKey;
+use paramd::proto::v1::{
+    GetContextRequest, Recipient, ResolveRunRequest, RevealSecretsRequest, RunName, SealingSuite,
+};
 use prost::Message as _;
 use tempfile::TempDir;
 
@@ -129,11 +133,14 @@ impl Stage {
         self.write("resolved.bin", &resolved.encode_to_vec());
         let revealed = self.client.context.clone().reveal_secrets(reveal()).await.unwrap();
         self.write("revealed.bin", &revealed.into_inner().encode_to_vec());
+        let answer = self.client.context.clone().reveal_secrets(sealed()).await.unwrap();
+        self.write("sealed.bin", &answer.into_inner().encode_to_vec());
         self.write("contract.bin", paramd::proto::DESCRIPTORS);
         let requests = [
             ("context", context().encode_to_vec()),
             ("resolve", resolve().encode_to_vec()),
             ("reveal", reveal().encode_to_vec()),
+            ("sealed", sealed().encode_to_vec()),
         ];
         for (name, message) in requests {
             self.write(&format!("{name}.frame"), &framed(&message));
@@ -210,4 +217,14 @@ pub(crate) fn reveal() -> RevealSecretsRequest {
         all: true,
         ..RevealSecretsRequest::default()
     }
+}
+
+/// The same, sealed to a key that nobody has to open with.
+pub(crate) fn sealed() -> RevealSecretsRequest {
+    static KEY: LazyLock<OwnKey> = LazyLock::new(|| OwnKey::generate().unwrap());
+    let recipient = Some(Recipient {
+        suite: SealingSuite::X25519Chacha20Poly1305.into(),
+        public_key: KEY.public().to_vec(),
+    });
+    RevealSecretsRequest { recipient, ..reveal() }
 }

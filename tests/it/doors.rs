@@ -3,6 +3,7 @@
 
 mod certificates;
 mod jwt;
+mod matrix;
 mod refused;
 mod slow;
 mod step_tokens;

@@ -31,3 +31,4 @@ mod readme;
 mod runs;
 mod support;
 mod table;
+mod threats;

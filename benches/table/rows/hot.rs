@@ -34,6 +34,8 @@ const REVEAL: Rpc = Rpc {
     files: ("reveal", "revealed"),
 };
 
+const SEALED: Rpc = Rpc { files: ("sealed", "sealed"), ..REVEAL };
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
@@ -50,13 +52,14 @@ struct Row {
     goal: f64,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row { rpc: &CONTEXT, in_flight: 64, by: By::H2load, goal: 0.9 },
     Row { rpc: &CONTEXT, in_flight: 1, by: By::Tonic, goal: 0.95 },
     Row { rpc: &RESOLVE, in_flight: 64, by: By::H2load, goal: 0.8 },
     Row { rpc: &REVEAL, in_flight: 1, by: By::Tonic, goal: 0.8 },
     Row { rpc: &REVEAL, in_flight: 16, by: By::H2load, goal: 0.8 },
     Row { rpc: &REVEAL, in_flight: 64, by: By::H2load, goal: 0.8 },
+    Row { rpc: &SEALED, in_flight: 64, by: By::H2load, goal: 0.7 },
     Row { rpc: &CONTEXT, in_flight: 64, by: By::Ghz, goal: 0.9 },
     Row { rpc: &RESOLVE, in_flight: 64, by: By::Ghz, goal: 0.8 },
     Row { rpc: &REVEAL, in_flight: 64, by: By::Ghz, goal: 0.8 },
@@ -73,9 +76,10 @@ const VAULT: &str = "RevealSecrets of 5, 16 in flight, beside OpenBao (h2load)";
 
 impl Row {
     fn name(&self) -> String {
-        let what = match self.rpc.method {
-            "GetContext" => "GetContext of 30",
-            "ResolveRun" => "ResolveRun replayed",
+        let what = match self.rpc.files.0 {
+            "context" => "GetContext of 30",
+            "resolve" => "ResolveRun replayed",
+            "sealed" => "RevealSecrets of 5 sealed",
             _ => "RevealSecrets of 5",
         };
         let by = match self.by {
@@ -88,7 +92,11 @@ impl Row {
 
     /// The baseline that it is measured against.
     fn kind(&self) -> &'static str {
-        if self.rpc.method == "RevealSecrets" { "durable" } else { "ready" }
+        match self.rpc.files.0 {
+            "reveal" => "durable",
+            "sealed" => "sealing",
+            _ => "ready",
+        }
     }
 
     fn connections(&self) -> usize {
@@ -104,8 +112,13 @@ pub(crate) async fn rows(options: &Options, table: &mut Table) {
     let stage = Stage::start().await;
     let ready = Baseline::start("ready", stage.folder.path()).await;
     let durable = Baseline::start("durable", stage.folder.path()).await;
+    let sealing = Baseline::start("sealing", stage.folder.path()).await;
     for row in wanted {
-        let baseline = if row.kind() == "ready" { &ready } else { &durable };
+        let baseline = match row.kind() {
+            "ready" => &ready,
+            "sealing" => &sealing,
+            _ => &durable,
+        };
         let (ours, base) = (stage.target(), target(baseline));
         let rounds = match row.by {
             By::Tonic => one_by_one(options, row, &ours, &base).await,
