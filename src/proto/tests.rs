@@ -98,8 +98,10 @@ fn printed() -> Vec<(&'static str, String)> {
         ..Default::default()
     };
     let reveal = v1::RevealSecretsResponse { secrets: Some(secrets) };
+    let minted = v1::MintStepTokenResponse { token: CANARY.to_owned(), ..Default::default() };
     vec![
         ("ExplainRunRequest", format!("{explain:?} {explain:#?}")),
+        ("MintStepTokenResponse", format!("{minted:?} {minted:#?}")),
         ("PlainSecret", format!("{plain:?}")),
         ("PlainSecrets", format!("{plains:?}")),
         ("ResolveRunRequest", format!("{:?} {resolve:#?}", tonic::Request::new(resolve.clone()))),
