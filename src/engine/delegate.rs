@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::access::{PermittedRun, Question, named_run, well_formed};
-use super::record::{internal, store_refusal};
+use super::record::{audit_refusal, if_open, internal, store_refusal};
 use super::{Caller, Engine, MintRequest, Refusal, StepPass, StepTokenAnswer};
 use crate::access::Action;
-use crate::audit::{self, Outcome, Principal, PrincipalKind};
-use crate::name::{StepKey, StepName};
+use crate::audit::{self, Principal, PrincipalKind};
+use crate::name::{RunKey, StepKey, StepName};
 use crate::snapshot::StepAction;
-use crate::store::{Accessed, RunEnd, StoreError};
+use crate::store::{Accessed, StoreError};
 use crate::telemetry::trail;
 use crate::token::{Grant, Holder};
 
@@ -73,26 +73,19 @@ impl Engine {
             return Err(self.refuse(event, internal("a step token could not be made")).await);
         };
         trail::note(&event);
-        let events = Box::new(move |end: Option<RunEnd>| {
-            let mut event = event;
-            if end.is_some() {
-                event.outcome = Outcome::Failed;
-                "RUN_ENDED".clone_into(&mut event.reason);
-            }
-            vec![event]
-        });
+        let events = if_open(event);
         let added = self.store.add_step_token(minted.kept, events).await;
         match added {
             Ok(Accessed { end: None, .. }) => {}
             Ok(Accessed { end: Some(end), .. }) => return Err(Refusal::RunEnded { end }),
             Err(error @ StoreError::NoSuchRun) => return Err(store_refusal(&error)),
-            Err(error) => return Err(super::record::audit_refusal(&error)),
+            Err(error) => return Err(audit_refusal(&error)),
         }
         let Grant { step: StepKey { run, .. }, expires, .. } = grant;
         Ok(StepTokenAnswer { token: minted.token, run, expires })
     }
 
-    fn too_many_tokens(&self, run: &crate::name::RunKey) -> Option<Refusal> {
+    fn too_many_tokens(&self, run: &RunKey) -> Option<Refusal> {
         match self.store.step_tokens(run) {
             Ok(there) if there < MAX_TOKENS => None,
             Ok(_) => {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::access::{Question, named_run};
 use super::events::invalid;
 use super::life::apart;
-use super::record::internal;
+use super::record::{if_open, internal};
 use super::resolve::first::expiry;
 use super::{Caller, Engine, Refusal, RunSelector, Violation};
 use crate::access::Action;
-use crate::audit::{self, Outcome};
+use crate::audit;
 use crate::resolve::record::Record;
-use crate::store::{Extended, NewRun, RunEnd, StoredRun};
+use crate::store::{Extended, NewRun, StoredRun};
 use crate::telemetry::trail;
 
 impl Engine {
@@ -61,14 +61,7 @@ impl Engine {
             return Err(self.refuse(event, internal("the record could not be written")).await);
         };
         trail::note(&event);
-        let events = Box::new(move |end: Option<RunEnd>| {
-            let mut event = event;
-            if end.is_some() {
-                event.outcome = Outcome::Failed;
-                "RUN_ENDED".clone_into(&mut event.reason);
-            }
-            vec![event]
-        });
+        let events = if_open(event);
         let (engine, extends) = (self.clone(), key.clone());
         let changed = apart(async move {
             let changed = engine.store.extend_run(extends.clone(), expires, bytes, events).await;

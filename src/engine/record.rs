@@ -8,7 +8,7 @@ use crate::audit::{Accesses, Action, EventDraft, Outcome, ParameterAccess, Princ
 use crate::name::{ParameterName, RunKey};
 use crate::resolve::failure::Failure;
 use crate::snapshot::{FrozenContent, Snapshot};
-use crate::store::{Accessed, RunEnd, StoreError};
+use crate::store::{Accessed, EventsWhere, StoreError};
 use crate::telemetry::trail;
 
 impl Engine {
@@ -45,14 +45,7 @@ impl Engine {
         event: EventDraft,
     ) -> Result<Recorded, Refusal> {
         trail::note(&event);
-        let events = Box::new(move |end: Option<RunEnd>| {
-            let mut event = event;
-            if end.is_some() {
-                event.outcome = Outcome::Failed;
-                "RUN_ENDED".clone_into(&mut event.reason);
-            }
-            vec![event]
-        });
+        let events = if_open(event);
         let accessed = self.store.record_access(run.clone(), events).await;
         match accessed.map_err(|error| audit_refusal(&error))? {
             Accessed { end: Some(end), .. } => Err(Refusal::RunEnded { end }),
@@ -81,6 +74,18 @@ impl Engine {
             Err(unavailable) => unavailable,
         }
     }
+}
+
+/// The event of what is done to a run as far as it is open in that commit: of one that
+/// has ended it says that it failed.
+pub(super) fn if_open(mut event: EventDraft) -> EventsWhere {
+    Box::new(move |end| {
+        if end.is_some() {
+            event.outcome = Outcome::Failed;
+            "RUN_ENDED".clone_into(&mut event.reason);
+        }
+        vec![event]
+    })
 }
 
 pub(super) fn audit_refusal(error: &StoreError) -> Refusal {

@@ -59,6 +59,14 @@ async fn open(config: &Config) -> Daemon {
     Launch::plain(&config.path, config.around()).start().await
 }
 
+/// A daemon with a run, by whoever may delegate.
+async fn with_run(config: &Config) -> (Daemon, Client, RunName) {
+    let daemon = open(config).await;
+    let client = daemon.client().await;
+    client.resolve(resolve("small", "a")).await.unwrap();
+    (daemon, client, run("small", "a"))
+}
+
 fn reveal(run: &RunName, step: &str, own: Option<&OwnKey>) -> RevealSecretsRequest {
     RevealSecretsRequest {
         run: Some(run.clone()),
@@ -123,10 +131,8 @@ impl Held {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_token_reads_and_reveals_its_step_and_nothing_else() {
     let config = config(POLICY);
-    let daemon = open(&config).await;
-    let client = daemon.client().await;
-    let (a, b) = (run("small", "a"), run("small", "b"));
-    client.resolve(resolve("small", "a")).await.unwrap();
+    let (daemon, client, a) = with_run(&config).await;
+    let b = run("small", "b");
     client.resolve(resolve("small", "b")).await.unwrap();
     let held = Held::mint(&client, &a, "go").await;
     assert!(held.token.starts_with("paramd_step_") && held.token.len() == 76);
@@ -182,10 +188,7 @@ async fn a_step_token_reads_and_reveals_its_step_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_holders_proof_a_token_is_none() {
     let config = config(POLICY);
-    let daemon = open(&config).await;
-    let client = daemon.client().await;
-    let a = run("small", "a");
-    client.resolve(resolve("small", "a")).await.unwrap();
+    let (daemon, client, a) = with_run(&config).await;
     let held = Held::mint(&client, &a, "go").await;
     let Held { executor, own, token } = &held;
     let (stranger, thief) = (Executor::new(), OwnKey::generate().unwrap());
@@ -229,10 +232,7 @@ async fn without_its_holders_proof_a_token_is_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_ends_with_its_time_and_with_its_run() {
     let config = config(POLICY);
-    let daemon = open(&config).await;
-    let client = daemon.client().await;
-    let a = run("small", "a");
-    client.resolve(resolve("small", "a")).await.unwrap();
+    let (daemon, client, a) = with_run(&config).await;
     let held = Held::mint(&client, &a, "go").await;
     let executor = Executor::new();
     let short = mint(&client, &a, "go", executor.holder(), 1).await.unwrap();
@@ -263,10 +263,7 @@ async fn a_token_ends_with_its_time_and_with_its_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_delegated_is_refused() {
     let config = config(POLICY);
-    let daemon = open(&config).await;
-    let client = daemon.client().await;
-    let a = run("small", "a");
-    client.resolve(resolve("small", "a")).await.unwrap();
+    let (daemon, client, a) = with_run(&config).await;
     let holder = || Executor::new().holder();
     let status = mint(&client, &a, "absent", holder(), 0).await.unwrap_err();
     check_reason(&status, "STEP_NOT_FOUND");
@@ -296,11 +293,9 @@ async fn what_can_not_be_delegated_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_only_resolve_can_not_delegate() {
     let config = config(&POLICY.replace("Paramd::Action::\"delegate\",", ""));
-    let daemon = open(&config).await;
-    let client = daemon.client().await;
-    client.resolve(resolve("small", "a")).await.unwrap();
+    let (daemon, client, a) = with_run(&config).await;
     let holder = Executor::new().holder();
-    let status = mint(&client, &run("small", "a"), "go", holder, 0).await.unwrap_err();
+    let status = mint(&client, &a, "go", holder, 0).await.unwrap_err();
     check_reason(&status, "ACCESS_DENIED");
     let ended = paramd(["run", "small", "--run-id", "b"]).at(&daemon).ended();
     ended.says(&["a policy has to permit the action `delegate` on it"]);
