@@ -32,6 +32,7 @@ use self::secret::Secret;
 use self::sinks::Sinks;
 use crate::support::config::Config;
 use crate::support::daemon::{Daemon, Launch};
+use crate::support::jwt::Issuer;
 use crate::support::otlp::Receiver;
 use crate::support::{free_port, root};
 
@@ -49,7 +50,10 @@ async fn no_secret_is_where_it_does_not_belong() {
     let settings = std::fs::read_to_string(config.path.join("paramd.yaml")).unwrap();
     let told =
         format!("metrics: \"127.0.0.1:{port}\"\ntraces: {{ otlp: \"{}\" }}\n", receiver.address());
-    config.write("paramd.yaml", told + &settings);
+    config.write("paramd.yaml", told + Issuer::SETTINGS + &settings);
+    let jwt = Issuer::new(&config.path).token("canary");
+    // The rest says who and until when, and is good for nothing without it.
+    planted.add("jwt", jwt.rsplit('.').next().unwrap());
     let manager = UnixDatagram::bind(config.around().join("notify")).unwrap();
     manager.set_nonblocking(true).unwrap();
 
@@ -59,6 +63,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     let mut sinks = Sinks::new();
     let mut drive = Drive::new(&planted, &mut sinks);
     tokens::live(&mut drive, &first, &config, &token).await;
+    tokens::signed(&mut drive, &first, &jwt).await;
     until_an_abort(&mut drive, first, &config, port).await;
     assert!(servers.postgres.log().contains("told: "), "PostgreSQL was told to speak of values");
     let second = started_again(&config, &planted).await;

@@ -6,6 +6,7 @@ use super::Drive;
 use crate::support::command::paramd;
 use crate::support::config::Config;
 use crate::support::daemon::Daemon;
+use crate::support::step_token::shown;
 
 /// A new bearer token.
 pub(in crate::canary) fn made(config: &Config) -> String {
@@ -38,10 +39,21 @@ pub(in crate::canary) async fn live(
         drive.ended(&["audit", "list"], command.into_command().output().unwrap(), good);
     }
     let mut client = daemon.client().await;
-    let mut request = tonic::Request::new(ListPipelinesRequest::default());
-    let bearer = format!("Bearer {token}").parse().unwrap();
-    request.metadata_mut().insert("authorization", bearer);
+    let request = shown(token, ListPipelinesRequest::default());
     let answer = client.pipelines.list_pipelines(request).await;
     assert!(drive.keep("ListPipelines", answer));
     drive.ended(&["token", "revoke"], manage(&["revoke", "canary"]), true);
+}
+
+/// A token that another signed: used in a request and from the command line, and with
+/// a letter too few.
+pub(in crate::canary) async fn signed(drive: &mut Drive<'_>, daemon: &Daemon, jwt: &str) {
+    let mut client = daemon.client().await;
+    for (text, good) in [(jwt, true), (&jwt[..jwt.len() - 1], false)] {
+        let command = paramd(["audit", "list"]).at(daemon).env("PARAMD_TOKEN", text);
+        drive.ended(&["audit", "list"], command.into_command().output().unwrap(), good);
+        let request = shown(text, ListPipelinesRequest::default());
+        let answer = client.pipelines.list_pipelines(request).await;
+        assert_eq!(drive.keep("ListPipelines", answer), good);
+    }
 }
